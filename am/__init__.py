@@ -1,0 +1,1 @@
+"""What travels to the cluster as one zip: the agent beside the ApplicationMaster and the executor of each task."""

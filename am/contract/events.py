@@ -1,0 +1,178 @@
+"""What happened, as typed values: the truth about a job. Status, history and pages are folds over these.
+
+One event is one JSON line: `{"event": "TaskExited", "time": 1764000000.123, ...}`. `time` is seconds since the epoch by
+the agent's clock. Events are numbered by their place in the job's stream, from 0.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing
+
+from am.contract.codec import ContractError, from_json, to_json
+
+
+@dataclasses.dataclass(frozen=True)
+class AgentStarted:
+    """The agent listens at host:port; attempt counts ApplicationMaster attempts from 1."""
+
+    time: float
+    attempt: int
+    host: str
+    port: int
+    application_id: str
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskRegistered:
+    """An executor is up: the task has a container. `log_url` is the NodeManager's page of its logs."""
+
+    time: float
+    task: str
+    attempt: int
+    container_id: str
+    host: str
+    node_http: str
+    log_url: str
+    ports: typing.Tuple[int, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class GangComplete:
+    """Every task is registered; the topology (role -> host:port by index) is out."""
+
+    time: float
+    topology: typing.Dict[str, typing.Tuple[str, ...]]
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskStarted:
+    """The user's command of the task runs."""
+
+    time: float
+    task: str
+    attempt: int
+    pid: int
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskExited:
+    """A task's program ended, or its container did without a word.
+
+    Attributes:
+        time: When the agent learned it.
+        task: `role:index`.
+        attempt: Of the task.
+        host: Where it ran.
+        code: Exit code 0..255 as a shell shows it (128+n for signal n).
+        witness: `executor` when its executor reported it, else `yarn`.
+        stopped: The agent had asked it to stop before.
+        tail: Last lines of its stderr (or YARN's words), at most 50 lines or 8 KiB.
+        problem: Id of docs/errors.md when the code is ours or YARN's and not the program's; else empty.
+    """
+
+    time: float
+    task: str
+    attempt: int
+    host: str
+    code: int
+    witness: str
+    stopped: bool = False
+    tail: str = ""
+    problem: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskUploaded:
+    """A task's results lie on the store: how many files and bytes; `problem` is empty or a sentence."""
+
+    time: float
+    task: str
+    attempt: int
+    files: int
+    bytes: int
+    problem: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Waiting:
+    """The agent waits for something it cannot hurry; `reason` is a sentence for the user."""
+
+    time: float
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class JobStopping:
+    """The end is decided, `reason` says why; tasks are being stopped and results carried."""
+
+    time: float
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class JobEnded:
+    """The verdict. It never changes.
+
+    Attributes:
+        time: When it was decided.
+        state: SUCCEEDED, FAILED or KILLED.
+        exit_code: What `job run` exits with (DESIGN of exit codes in docs/exit-codes.md).
+        origin: `task`, `client` or `yarn`: where the exit code comes from.
+        problem: Id of docs/errors.md; empty for a success.
+        message: One sentence.
+        task: The task that is to blame, or empty.
+        host: Its host, or empty.
+        tail: Its last lines, or empty.
+    """
+
+    time: float
+    state: str
+    exit_code: int
+    origin: str
+    problem: str
+    message: str
+    task: str = ""
+    host: str = ""
+    tail: str = ""
+
+
+Event = typing.Union[
+    AgentStarted, TaskRegistered, GangComplete, TaskStarted, TaskExited, TaskUploaded, Waiting, JobStopping, JobEnded
+]
+KINDS: typing.Dict[str, type] = {
+    kind.__name__: kind
+    for kind in (
+        AgentStarted,
+        TaskRegistered,
+        GangComplete,
+        TaskStarted,
+        TaskExited,
+        TaskUploaded,
+        Waiting,
+        JobStopping,
+        JobEnded,
+    )
+}
+
+
+def to_line(event: Event) -> str:
+    """Return the event as one JSON line without its newline."""
+    return json.dumps({"event": type(event).__name__, **to_json(event)}, sort_keys=True)
+
+
+def from_line(line: str) -> typing.Optional[Event]:
+    """Read one JSON line; None for a kind of event that a newer agent wrote and this reader does not know.
+
+    Raises:
+        ContractError: The line is no event.
+    """
+    try:
+        data = json.loads(line)
+    except ValueError as error:
+        raise ContractError(f"not a JSON line: {line[:80]!r}") from error
+    if not isinstance(data, dict):
+        raise ContractError(f"not an event: {line[:80]!r}")
+    kind = KINDS.get(str(data.get("event")))
+    return None if kind is None else typing.cast("Event", from_json(kind, data))

@@ -1,0 +1,49 @@
+"""States of jobs and tasks, drawn where they are defined.
+
+A job:
+
+    STAGING -> ACCEPTED -> STARTING -> GATHERING -> RUNNING -> STOPPING -> SUCCEEDED | FAILED | KILLED
+                                          ^            |
+                                          +- RESTARTING+
+
+STAGING   the client brings files to the store; no application exists yet
+ACCEPTED  YARN has the application, the agent has no container yet
+STARTING  the agent's container was given, the agent does not answer yet
+GATHERING the agent waits for tasks to register
+RUNNING   the gang was complete, user commands run
+RESTARTING all tasks are stopped and asked for again
+STOPPING  the end is decided: tasks are being stopped, results are being carried to the store
+
+A task (the words that Submarine's users know):
+
+    NEW -> READY -> RUNNING -> SUCCEEDED | FAILED | FINISHED | KILLED
+
+NEW       asked for, not registered
+READY     its executor has registered; it waits for the gang
+FINISHED  an untracked task (a parameter server) that the agent stopped at the end
+KILLED    stopped because the job ended for another reason
+A terminal state never changes.
+"""
+
+from __future__ import annotations
+
+STAGING = "STAGING"
+ACCEPTED = "ACCEPTED"
+STARTING = "STARTING"
+GATHERING = "GATHERING"
+RUNNING = "RUNNING"
+RESTARTING = "RESTARTING"
+STOPPING = "STOPPING"
+SUCCEEDED = "SUCCEEDED"
+FAILED = "FAILED"
+KILLED = "KILLED"
+
+JOB_STATES = (STAGING, ACCEPTED, STARTING, GATHERING, RUNNING, RESTARTING, STOPPING, SUCCEEDED, FAILED, KILLED)
+JOB_ENDED = frozenset((SUCCEEDED, FAILED, KILLED))
+
+NEW = "NEW"
+READY = "READY"
+FINISHED = "FINISHED"
+
+TASK_STATES = (NEW, READY, RUNNING, SUCCEEDED, FAILED, FINISHED, KILLED)
+TASK_ENDED = frozenset((SUCCEEDED, FAILED, FINISHED, KILLED))
