@@ -15,5 +15,5 @@ def bundle_dir() -> Path:
 
 def cache_dir() -> Path:
     """Return the user's cache directory for this program (XDG_CACHE_HOME, else ~/.cache); it may not exist yet."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")  # noqa: PTH111, PTH118
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     return Path(base) / "yarn-submitter"

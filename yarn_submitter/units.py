@@ -1,0 +1,102 @@
+"""Resources as people write them: "memory=2G,vcores=2,gpu=1" (the grammar is in docs/job-run.md)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+_PAIR = re.compile(r"\s*([^=\s]+)\s*=\s*(.*?)\s*\Z", re.DOTALL)
+_AMOUNT = re.compile(r"(\d+)\s*([A-Za-z]*)\Z")
+_UNITS_MIB = {"m": 1, "g": 1024}
+_ALIASES = {"gpu": "yarn.io/gpu", "fpga": "yarn.io/fpga"}
+_MOST = 2**31 - 1
+FORM = "memory=2G,vcores=2,gpu=1"
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What one container of a role is asked to have.
+
+    Attributes:
+        memory_mib: Memory in MiB.
+        vcores: Virtual cores.
+        others: Every other YARN resource type by its full name, `yarn.io/gpu` among them.
+    """
+
+    memory_mib: int
+    vcores: int = 1
+    others: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def gpus(self) -> int:
+        """Return the number of GPUs."""
+        return self.others.get("yarn.io/gpu", 0)
+
+
+def parse_resources(text: str) -> Ask:
+    """Read a resource text.
+
+    Raises:
+        ValueError: The message names the pair that is wrong and what is acceptable.
+    """
+    amounts: dict[str, int] = {}
+    pairs = text.rstrip().removesuffix(",").split(",")
+    for pair in pairs:
+        key, amount = _read_pair(pair)
+        if key in amounts:
+            raise ValueError(f"{key} is given twice in {text!r}")
+        amounts[key] = amount
+    if "memory" not in amounts:
+        raise ValueError(f"memory is left out in {text!r}; write for example {FORM}")
+    memory_mib = amounts.pop("memory")
+    vcores = amounts.pop("vcores", 1)
+    if memory_mib < 1 or vcores < 1:
+        raise ValueError(f"memory and vcores must be at least 1 in {text!r}")
+    return Ask(memory_mib, vcores, {key: amount for key, amount in amounts.items() if amount})
+
+
+def _read_pair(pair: str) -> tuple[str, int]:
+    match = _PAIR.match(pair)
+    if not match:
+        raise ValueError(f"{pair.strip()!r} is not of the form key=amount; write for example {FORM}")
+    key, amount_text = match.groups()
+    amount = _AMOUNT.match(amount_text)
+    if not amount:
+        raise ValueError(f"{pair.strip()!r} has no whole number; write for example {FORM}")
+    number, unit = int(amount.group(1)), amount.group(2).lower()
+    if key == "memory" or key.lower() == "memory-mb":
+        if not unit and key == "memory":
+            raise ValueError(f"{pair.strip()!r} needs a unit: memory={number}M or memory={number}G")
+        if unit and unit not in _UNITS_MIB:
+            raise ValueError(f"{pair.strip()!r} has an unknown unit. Acceptable units are M/G")
+        key, number = "memory", number * _UNITS_MIB.get(unit, 1)
+    elif unit:
+        raise ValueError(f"{pair.strip()!r} takes a number without a unit")
+    if number > _MOST:
+        raise ValueError(f"{pair.strip()!r} is more than any cluster has")
+    return ("vcores" if key.lower() == "vcores" else _ALIASES.get(key, key)), number
+
+
+def bytes_text(count: int) -> str:
+    """Return a number of bytes for people: `512 B`, `1.5 GiB`."""
+    amount = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024:
+            return f"{amount:.0f} {unit}" if unit == "B" or amount >= 100 else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} TiB"
+
+
+def memory_text(memory_mib: int) -> str:
+    """Return an amount of memory for people: `900 MiB`, `4 GiB`."""
+    return f"{memory_mib // 1024} GiB" if memory_mib % 1024 == 0 and memory_mib else f"{memory_mib} MiB"
+
+
+def seconds_text(seconds: float) -> str:
+    """Return a duration for people: `4 s`, `2 min 5 s`, `3 h 20 min`."""
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
