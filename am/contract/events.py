@@ -61,7 +61,7 @@ class TaskExited:
     """A task's program ended, or its container did without a word.
 
     Attributes:
-        time: When the agent learned it.
+        time: When the agent learned it; for a task that was lost, when the agent last heard of it.
         task: `role:index`.
         attempt: Of the task.
         host: Where it ran.
@@ -105,10 +105,21 @@ class Waiting:
 
 @dataclasses.dataclass(frozen=True)
 class JobStopping:
-    """The end is decided, `reason` says why; tasks are being stopped and results carried."""
+    """The end is decided, `reason` says why; tasks are being stopped and results carried.
+
+    Comes again when a client kills a job that is already stopping.
+
+    Attributes:
+        time: When.
+        reason: A sentence.
+        verdict: What JobEnded will say when nothing else goes wrong until then (a success may still lose its results).
+        upload_s: How long results may be carried from `time` and the tasks' end on.
+    """
 
     time: float
     reason: str
+    verdict: typing.Optional[JobEnded] = None
+    upload_s: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -196,6 +196,11 @@ def access_file(job_dir: str) -> str:
     return f"{job_dir}/spec/access.json"
 
 
+def agent_file(job_dir: str) -> str:
+    """Return where the agent says how it is reached: {"host", "port", "attempt", "application_id"} (mode 0600)."""
+    return f"{job_dir}/spec/agent.json"
+
+
 def history_dir(job_dir: str) -> str:
     """Return where the agent writes its events, `<attempt>-<n>.jsonl`."""
     return f"{job_dir}/history"

@@ -21,7 +21,7 @@ A task (the words that Submarine's users know):
 NEW       asked for, not registered
 READY     its executor has registered; it waits for the gang
 FINISHED  an untracked task (a parameter server) that the agent stopped at the end
-KILLED    stopped because the job ended for another reason
+KILLED    stopped because the job ended for another reason (also every task that has not ended when the job has)
 A terminal state never changes.
 """
 
@@ -47,3 +47,12 @@ FINISHED = "FINISHED"
 
 TASK_STATES = (NEW, READY, RUNNING, SUCCEEDED, FAILED, FINISHED, KILLED)
 TASK_ENDED = frozenset((SUCCEEDED, FAILED, FINISHED, KILLED))
+
+
+def state_at_exit(code: int, problem: str, stopped: bool, tracked: bool) -> str:
+    """Return the state in which a task's end leaves it; agent and client fold TaskExited with the same rule."""
+    if stopped and not tracked:
+        return FINISHED
+    if code == 0 and not problem:
+        return SUCCEEDED
+    return KILLED if stopped else FAILED
