@@ -1,0 +1,158 @@
+"""What a sandbox remembers on disk: settings, addresses, ports, and which processes it started.
+
+Everything of one sandbox lies below `<cache>/sandbox/<name>/`:
+
+    state.json   this module's value
+    conf/        daemon, node1, node2, ... and client: complete Hadoop configuration directories
+    bin/         the `yarn` command that Skein's driver asks for a class path
+    data/        what NameNode, DataNode, ResourceManager and NodeManagers keep
+    logs/        one file per daemon, and the one of the start before
+    tmp/         working and temporary directory of every daemon
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from yarn_submitter.config import cache_dir
+from yarn_submitter.errors import Problem, UsageError
+from yarn_submitter.sandbox.files import write_beside
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+STATE_VERSION = 1
+DEFAULT_NAME = "default"
+
+
+@dataclass(frozen=True)
+class SandboxSettings:
+    """What the caller of `up` asks for; None means: as the last time, else the default.
+
+    Attributes:
+        nodes: NodeManagers (default 2).
+        memory_mb: Memory that each NodeManager offers, in MB (default 8192); nothing checks that the machine has it.
+        vcores: Virtual cores that each NodeManager offers (default 8).
+        gpus: GPUs that each NodeManager claims to have (default 4).
+        properties: Any Hadoop properties, put into every configuration file.
+        deadline_s: Longest wait for the daemons, in seconds.
+    """
+
+    nodes: int | None = None
+    memory_mb: int | None = None
+    vcores: int | None = None
+    gpus: int | None = None
+    properties: Mapping[str, str] | None = None
+    deadline_s: float = 180
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The settings in force; see SandboxSettings."""
+
+    nodes: int = 2
+    memory_mb: int = 8192
+    vcores: int = 8
+    gpus: int = 4
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+    def changed_by(self, settings: SandboxSettings) -> Shape:
+        """Return this shape with everything that `settings` names."""
+        asked = {key: value for key, value in asdict(settings).items() if value is not None and key != "deadline_s"}
+        return replace(self, **asked)
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process we started: its id, and its start time as the system gives it, since ids are used again."""
+
+    pid: int
+    started: str
+
+
+@dataclass(frozen=True)
+class SandboxState:
+    """The content of state.json.
+
+    Attributes:
+        name: The sandbox's name.
+        id: Unique mark on the command lines of its daemons and in the environment of its containers.
+        user: Who started it; the superuser of its HDFS and the administrator of its YARN.
+        java_home: The Java that runs it.
+        shape: The settings in force.
+        node_addresses: IP address of each NodeManager.
+        ports: Port by use, such as `NN_HTTP` or `NODE1_RPC`.
+        processes: Process by daemon name, of those that were started and not ended by us.
+    """
+
+    name: str
+    id: str
+    user: str
+    java_home: str
+    shape: Shape
+    node_addresses: tuple[str, ...]
+    ports: Mapping[str, int]
+    processes: Mapping[str, Process]
+
+
+def sandbox_dir(name: str) -> Path:
+    """Return the directory of one sandbox; it may not exist yet.
+
+    Raises:
+        UsageError: The name cannot be a directory's name.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,30}", name):
+        raise UsageError(
+            Problem(
+                "sandbox-name",
+                f"{name!r} cannot be the name of a sandbox.",
+                "a name has 1 to 31 letters, digits, `-` or `_`, and begins with a letter or a digit",
+                "job sandbox up --name trial",
+            )
+        )
+    return cache_dir() / "sandbox" / name
+
+
+def load_state(name: str) -> SandboxState | None:
+    """Return what is remembered of a sandbox, or None when there is none of this name.
+
+    Raises:
+        UsageError: The name is not one, or the file is not ours.
+    """
+    path = sandbox_dir(name) / "state.json"
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        return None
+    try:
+        return _from_json(json.loads(text))
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            Problem(
+                "sandbox-state",
+                f"The state of sandbox {name!r} cannot be read.",
+                f"{path}: {type(error).__name__}: {error}",
+                f"end its processes, then remove the directory {path.parent}",
+            )
+        ) from None
+
+
+def save_state(state: SandboxState) -> None:
+    """Write state.json, renamed into place."""
+    directory = sandbox_dir(state.name)
+    directory.mkdir(parents=True, exist_ok=True)
+    value = {"version": STATE_VERSION, **asdict(state)}
+    write_beside(directory / "state.json", json.dumps(value, indent=1) + "\n")
+
+
+def _from_json(value: dict[str, Any]) -> SandboxState:
+    if value.pop("version") != STATE_VERSION:
+        raise ValueError("made by another version of this program")
+    value["shape"] = Shape(**value["shape"])
+    value["node_addresses"] = tuple(value["node_addresses"])
+    value["processes"] = {name: Process(**process) for name, process in value["processes"].items()}
+    return SandboxState(**value)
