@@ -1,0 +1,159 @@
+"""From YARN's JSON to values, for every shape that Hadoop 3.x writes.
+
+Hadoop 3.4 and 3.5 differ: with or without a root element, a list of one as an object, numbers as strings, an empty
+collection as {}, null or nothing. All of them are read alike here. (Seen on 3.4.3 and 3.5.0; recorded in tests.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from yarn_submitter.facts import GPU, Amount, Node, Queue
+
+
+def member(data: Any, *path: str) -> Any:
+    """Return what lies below a path of keys; a key that is missing at the beginning of the path is skipped."""
+    found = data
+    for number, key in enumerate(path):
+        if isinstance(found, dict) and key in found:
+            found = found[key]
+        elif number:
+            return None
+    return found
+
+
+def items(data: Any, *path: str) -> list[dict[str, Any]]:
+    """Return the objects of a list below a path; an object alone is a list of one, nothing is an empty list."""
+    found: Any = data
+    for key in path:
+        found = found.get(key) if isinstance(found, dict) else None
+    if isinstance(found, dict):
+        return [found] if found else []
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+
+
+def text(data: Any, key: str) -> str:
+    """Return a string; empty when it is missing, null or "null"."""
+    value = data.get(key) if isinstance(data, dict) else None
+    return "" if value is None or value == "null" else str(value)
+
+
+def number(data: Any, key: str, default: float = 0.0) -> float:
+    """Return a number, also of a string that holds one."""
+    value = data.get(key) if isinstance(data, dict) else None
+    try:
+        return default if value is None else float(value)
+    except (TypeError, ValueError):
+        return default
+
+
+def integer(data: Any, key: str, default: int = 0) -> int:
+    """Return a whole number, also of a string that holds one."""
+    return int(number(data, key, default))
+
+
+def words(data: Any, key: str) -> tuple[str, ...]:
+    """Return the words of a list of strings, of one string, or of a comma-separated string."""
+    value = data.get(key) if isinstance(data, dict) else None
+    if isinstance(value, list):
+        return tuple(str(word) for word in value)
+    return tuple(word.strip() for word in text(data, key).split(",") if word.strip())
+
+
+def amount(data: Any) -> Amount | None:
+    """Return a resource; None when there is none."""
+    if not isinstance(data, dict) or not data:
+        return None
+    types = {
+        text(entry, "name"): integer(entry, "value")
+        for entry in items(data, "resourceInformations", "resourceInformation")
+    }
+    return Amount(
+        memory_mib=integer(data, "memory", types.get("memory-mb", 0)),
+        vcores=integer(data, "vCores", types.get("vcores", 0)),
+        gpus=types.get(GPU, 0),
+        other={name: value for name, value in types.items() if name not in ("memory-mb", "vcores", GPU)},
+    )
+
+
+def node(data: Any) -> Node:
+    """Return one node of the ResourceManager's list."""
+    free = amount(data.get("availableResource")) or Amount(
+        integer(data, "availMemoryMB"), integer(data, "availableVirtualCores")
+    )
+    used = amount(data.get("usedResource")) or Amount(integer(data, "usedMemoryMB"), integer(data, "usedVirtualCores"))
+    total = amount(data.get("totalResource")) or Amount(
+        free.memory_mib + used.memory_mib, free.vcores + used.vcores, free.gpus + used.gpus
+    )
+    return Node(
+        id=text(data, "id"),
+        host=text(data, "nodeHostName"),
+        http=text(data, "nodeHTTPAddress"),
+        state=text(data, "state"),
+        total=total,
+        free=free,
+        rack=text(data, "rack"),
+        labels=words(data, "nodeLabels"),
+        health=text(data, "healthReport"),
+        containers=integer(data, "numContainers"),
+    )
+
+
+def queues(data: Any) -> list[Queue]:
+    """Return every queue of a scheduler's answer, the root first; capacity, fair and fifo scheduler."""
+    info = member(data, "scheduler", "schedulerInfo")
+    if not isinstance(info, dict):
+        return []
+    kind = text(info, "type").lower()
+    if kind.startswith("fair"):
+        return list(_fair_queues(info.get("rootQueue")))
+    if kind.startswith("fifo"):
+        return [Queue("default", "default", state=text(info, "qstate") or "RUNNING")]
+    return list(_capacity_queues(info, ""))
+
+
+def _capacity_queues(data: dict[str, Any], parent: str) -> Iterator[Queue]:
+    children = items(data, "queues", "queue")
+    name = text(data, "queueName")
+    path = text(data, "queuePath") or (f"{parent}.{name}" if parent else name)
+    capacity = number(data, "capacity", 100.0)
+    yield Queue(
+        name=name,
+        path=path,
+        state=text(data, "state") or "RUNNING",
+        leaf=not children and text(data, "queueType") in ("", "leaf"),
+        capacity_percent=number(data, "absoluteCapacity", capacity),
+        max_percent=number(data, "absoluteMaxCapacity", number(data, "maxCapacity", 100.0)),
+        used_percent=number(data, "absoluteUsedCapacity", number(data, "usedCapacity")),
+        used=amount(data.get("resourcesUsed")) or Amount(),
+        am_limit=amount(data.get("AMResourceLimit")),
+        am_used=amount(data.get("usedAMResource")),
+        max_allocation=amount(data.get("maximumAllocation")),
+        active_apps=integer(data, "numActiveApplications"),
+        pending_apps=integer(data, "numPendingApplications"),
+        labels=words(data, "nodeLabels"),
+    )
+    for child in children:
+        yield from _capacity_queues(child, path)
+
+
+def _fair_queues(data: Any) -> Iterator[Queue]:
+    if not isinstance(data, dict):
+        return
+    children = items(data, "childQueues", "queue") or items(data, "childQueues")
+    children = [child for child in children if "queueName" in child]
+    path = text(data, "queueName")
+    yield Queue(
+        name=path.rpartition(".")[2],
+        path=path,
+        leaf=not children and "Leaf" in text(data, "type"),
+        used=amount(data.get("usedResources")) or Amount(),
+        am_limit=amount(data.get("amMaxResources")),
+        am_used=amount(data.get("amUsedResources")),
+        max_allocation=amount(data.get("maxContainerAllocation")),
+        active_apps=integer(data, "numActiveApps"),
+        pending_apps=integer(data, "numPendingApps"),
+    )
+    for child in children:
+        yield from _fair_queues(child)

@@ -1,0 +1,301 @@
+"""The ResourceManager over its REST interface, version 1 (`/ws/v1/cluster`), without a JVM.
+
+Answers become frozen values; the shapes of Hadoop 3.4 and 3.5 are read alike (readers.py). Every request carries
+`user.name`, so that applications and kills belong to the user and not to YARN's `dr.who`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from yarn_submitter.errors import DeniedError, InternalError, Problem, UnreachableError, UsageError
+from yarn_submitter.facts import Amount, Node, Queue
+from yarn_submitter.hadoopconf import HadoopConf
+from yarn_submitter.readers import amount, integer, items, member, node, number, queues, text, words
+from yarn_submitter.web import Answer, Doors, Service, Web
+
+ENDED = frozenset(("FINISHED", "FAILED", "KILLED"))
+_RM = "/ws/v1/cluster"
+
+
+@dataclass(frozen=True)
+class App:
+    """An application as the ResourceManager reports it; times in seconds since the epoch, 0 when not yet.
+
+    Attributes:
+        id: `application_..._0001`.
+        name: As submitted.
+        user: Its owner.
+        queue: Path of its queue.
+        state: NEW, SUBMITTED, ACCEPTED, RUNNING, FINISHED, FAILED or KILLED.
+        final_status: UNDEFINED, SUCCEEDED, FAILED or KILLED.
+        diagnostics: YARN's words.
+        tags: As submitted (YARN makes them lower case).
+        type: Application type, `skein` and others.
+        priority: Within its queue.
+        progress: 0 to 100.
+        started_s: Submission.
+        launched_s: Start of its first ApplicationMaster.
+        finished_s: End.
+        tracking_url: Empty until the ApplicationMaster has registered.
+        am_node_http: `host:port` of the web server of its ApplicationMaster's NodeManager; empty before it has one.
+        am_container: Id of the newest ApplicationMaster's container; empty before it has one.
+        allocated: What it holds now.
+        containers: How many it holds now.
+        log_aggregation: DISABLED, NOT_START, RUNNING, RUNNING_WITH_FAILURE, SUCCEEDED, FAILED or TIME_OUT.
+    """
+
+    id: str
+    name: str
+    user: str
+    queue: str
+    state: str
+    final_status: str
+    diagnostics: str
+    tags: tuple[str, ...]
+    type: str
+    priority: int
+    progress: float
+    started_s: float
+    launched_s: float
+    finished_s: float
+    tracking_url: str
+    am_node_http: str
+    am_container: str
+    allocated: Amount
+    containers: int
+    log_aggregation: str
+
+    @property
+    def ended(self) -> bool:
+        """Return whether it has ended."""
+        return self.state in ENDED
+
+
+@dataclass(frozen=True)
+class AppAttempt:
+    """One try of an application's ApplicationMaster; times in seconds since the epoch."""
+
+    number: int
+    id: str
+    container_id: str
+    node_http: str
+    state: str
+    started_s: float
+    finished_s: float
+
+
+@dataclass(frozen=True)
+class ClusterInfo:
+    """What the ResourceManager says of itself; `ha_state` is ACTIVE or STANDBY."""
+
+    state: str
+    ha_state: str
+    hadoop_version: str
+    started_s: float
+
+
+class ResourceManager:
+    """The active ResourceManager of a cluster.
+
+    Every method raises UnreachableError [rm-unreachable] when none answers, DeniedError when the cluster refuses,
+    UsageError [rm-refused] when it takes the request for wrong.
+    """
+
+    def __init__(self, conf: HadoopConf, user: str) -> None:
+        """Make it; nothing is sent. `user` is whom requests are made as."""
+        service = Service("ResourceManager", "rm-unreachable", f"{_RM}/info")
+        self._doors = Doors(service, conf.rm_http, Web(user), _standby)
+
+    def reachable(self, deadline_s: float) -> Problem | None:
+        """Return None when an active ResourceManager answers within `deadline_s`, else the problem."""
+        return self._doors.reachable(deadline_s)
+
+    def get_app(self, app_id: str) -> App | None:
+        """Return an application; None when the ResourceManager does not know it (any more)."""
+        answer = self._send("GET", f"/apps/{quote(app_id)}", missing_ok=True)
+        return None if answer is None else _app(member(answer, "app"))
+
+    def list_apps(
+        self,
+        *,
+        user: str = "",
+        states: Iterable[str] = (),
+        tags: Iterable[str] = (),
+        types: Iterable[str] = (),
+        queue: str = "",
+        name: str = "",
+        started_after_s: float = 0.0,
+        limit: int = 0,
+    ) -> list[App]:
+        """Return applications, newest first.
+
+        Args:
+            user: Only this owner's.
+            states: Only in one of these states.
+            tags: Only with at least one of these tags.
+            types: Only of one of these application types.
+            queue: Only in this queue.
+            name: Only of this name.
+            started_after_s: Only submitted since then, seconds since the epoch.
+            limit: At most so many; 0 for all that the ResourceManager remembers.
+        """
+        asked = {
+            "user": user,
+            "states": ",".join(states),
+            "applicationTags": ",".join(tag.lower() for tag in tags),
+            "applicationTypes": ",".join(types),
+            "queue": queue,
+            "name": name,
+            "startedTimeBegin": str(int(started_after_s * 1000)) if started_after_s else "",
+            "limit": str(limit) if limit else "",
+            "deSelects": "resourceRequests",
+        }
+        answer = self._send("GET", "/apps", {key: value for key, value in asked.items() if value})
+        found = [_app(data) for data in items(answer, "apps", "app")]
+        return sorted(found, key=lambda app: (app.started_s, app.id), reverse=True)
+
+    def kill(self, app_id: str, why: str) -> bool:
+        """Ask for an application's end; `why` becomes its diagnostics.
+
+        Returns:
+            True when it has ended already, False when its end is on the way.
+
+        Raises:
+            DeniedError: The user may not end it. [rm-denied]
+            UsageError: No such application. [app-unknown]
+        """
+        answer = self._send("PUT", f"/apps/{quote(app_id)}/state", body={"state": "KILLED", "diagnostics": why})
+        return text(answer, "state") in ENDED
+
+    def app_attempts(self, app_id: str) -> list[AppAttempt]:
+        """Return the tries of an application's ApplicationMaster, oldest first; none for an unknown application."""
+        answer = self._send("GET", f"/apps/{quote(app_id)}/appattempts", missing_ok=True)
+        return [_attempt(data) for data in items(answer, "appAttempts", "appAttempt")]
+
+    def queues(self) -> list[Queue]:
+        """Return every queue, parents before their children."""
+        return queues(self._send("GET", "/scheduler"))
+
+    def nodes(self) -> list[Node]:
+        """Return every NodeManager that is listed, lost ones included."""
+        return [node(data) for data in items(self._send("GET", "/nodes"), "nodes", "node")]
+
+    def cluster_info(self) -> ClusterInfo:
+        """Return version and state of the active ResourceManager."""
+        data = member(self._send("GET", "/info"), "clusterInfo")
+        return ClusterInfo(
+            state=text(data, "state"),
+            ha_state=text(data, "haState"),
+            hadoop_version=text(data, "hadoopVersion"),
+            started_s=number(data, "startedOn") / 1000,
+        )
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        params: dict[str, str] | None = None,
+        *,
+        body: Any = None,
+        missing_ok: bool = False,
+    ) -> Any:
+        """Return the answer's JSON; None when `missing_ok` and there is no such thing."""
+        sent = None if body is None else json.dumps(body).encode()
+        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        answer = self._doors.send(method, _RM + path, params, body=sent, headers=headers)
+        if answer.status in (200, 201, 202):
+            data = answer.json()
+            if data is None:
+                raise InternalError(_not_json(answer))
+            return data
+        if answer.status == 404 and missing_ok:
+            return None
+        raise _refusal(answer, f"{method} {path}")
+
+
+def _standby(answer: Answer) -> str:
+    """Say that a ResourceManager is not the active one; it answers with a redirect, or a page that reloads itself."""
+    if answer.status in (302, 307) and answer.headers.get("Location"):
+        return "it is the standby"
+    if "Refresh" in answer.headers:
+        return "it is the standby, and no ResourceManager is active"
+    return ""
+
+
+def _app(data: Any) -> App:
+    am_logs = text(data, "amContainerLogs")
+    return App(
+        id=text(data, "id"),
+        name=text(data, "name"),
+        user=text(data, "user"),
+        queue=text(data, "queue"),
+        state=text(data, "state"),
+        final_status=text(data, "finalStatus"),
+        diagnostics=text(data, "diagnostics").strip(),
+        tags=words(data, "applicationTags"),
+        type=text(data, "applicationType"),
+        priority=integer(data, "priority"),
+        progress=number(data, "progress"),
+        started_s=number(data, "startedTime") / 1000,
+        launched_s=number(data, "launchTime") / 1000,
+        finished_s=number(data, "finishedTime") / 1000,
+        tracking_url=text(data, "trackingUrl"),
+        am_node_http=text(data, "amHostHttpAddress"),
+        am_container=next((part for part in am_logs.split("/") if part.startswith("container_")), ""),
+        allocated=_allocated(data),
+        containers=max(0, integer(data, "runningContainers")),
+        log_aggregation=text(data, "logAggregationStatus"),
+    )
+
+
+def _allocated(data: Any) -> Amount:
+    """Return what an application holds; the sum over partitions knows GPUs, the older fields do not."""
+    used = [amount(part.get("used")) or Amount() for part in items(data, "resourceInfo", "resourceUsagesByPartition")]
+    return Amount(
+        memory_mib=max(0, integer(data, "allocatedMB")),
+        vcores=max(0, integer(data, "allocatedVCores")),
+        gpus=sum(part.gpus for part in used),
+    )
+
+
+def _attempt(data: Any) -> AppAttempt:
+    return AppAttempt(
+        number=integer(data, "id"),
+        id=text(data, "appAttemptId"),
+        container_id=text(data, "containerId"),
+        node_http=text(data, "nodeHttpAddress"),
+        state=text(data, "appAttemptState"),
+        started_s=number(data, "startTime") / 1000,
+        finished_s=number(data, "finishedTime") / 1000,
+    )
+
+
+def _refusal(answer: Answer, what: str) -> UsageError | DeniedError | UnreachableError:
+    """Return the error for a status that is no success."""
+    name, message = answer.remote_exception()
+    said = message or f"status {answer.status}"
+    if answer.status == 403:
+        step = "ask an administrator of the queue, or run as the owner of the application"
+        return DeniedError(Problem("rm-denied", f"The ResourceManager refuses {what}.", said, step))
+    if answer.status == 404:
+        sentence = "The ResourceManager does not know this application."
+        return UsageError(Problem("app-unknown", sentence, said, "`job list` shows the applications that it knows"))
+    if answer.status >= 500:
+        sentence = f"The ResourceManager failed at {what} with status {answer.status}."
+        return UnreachableError(
+            Problem("rm-failed", sentence, f"{name} {message}".strip(), "try again; see the log of the ResourceManager")
+        )
+    return UsageError(Problem("rm-refused", f"The ResourceManager takes {what} for wrong.", said))
+
+
+def _not_json(answer: Answer) -> Problem:
+    sentence = f"{answer.url} answers something that is not JSON."
+    evidence = answer.body[:200].decode(errors="replace")
+    return Problem(
+        "not-a-resourcemanager", sentence, evidence, "check yarn.resourcemanager.webapp.address in yarn-site.xml"
+    )
