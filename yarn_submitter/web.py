@@ -6,14 +6,13 @@ urllib3 (63 ms to import on the machine of the budgets) rather than `requests` o
 
 from __future__ import annotations
 
-import io
 import json
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any, Protocol, cast
 from urllib.parse import urlencode, urlsplit
 
 import urllib3
@@ -32,6 +31,13 @@ CONNECT_S = 2.0
 READ_S = 10.0
 CHUNK_BYTES = 1 << 20
 _POOL_SIZE = 8  # connections kept per daemon; as many threads as transfers use
+
+
+class Readable(Protocol):
+    """What a body may be besides bytes; its length is announced in the header Content-Length."""
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes, empty at the end."""
 
 
 class NoAnswerError(Exception):
@@ -102,7 +108,7 @@ class Web:
         url: str,
         params: Mapping[str, str] | None = None,
         *,
-        body: bytes | IO[bytes] | None = None,
+        body: bytes | Readable | None = None,
         headers: Mapping[str, str] | None = None,
         read_s: float = READ_S,
         connect_s: float = CONNECT_S,
@@ -149,7 +155,7 @@ class Web:
         url: str,
         params: Mapping[str, str] | None,
         *,
-        body: bytes | IO[bytes] | None,
+        body: bytes | Readable | None,
         headers: Mapping[str, str] | None,
         read_s: float,
         connect_s: float,
@@ -161,7 +167,7 @@ class Web:
             return self._pool.request(
                 method,
                 full,
-                body=body,
+                body=cast("Any", body),  # a file without seek and close, which urllib3 does not need
                 headers=dict(headers or {}),
                 timeout=urllib3.Timeout(connect=connect_s, read=read_s),
                 redirect=False,
@@ -341,23 +347,3 @@ def _origin(url: str) -> str:
     """Return `scheme://host:port` of a URL, or "" of what is none."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}" if parts.scheme and parts.netloc else ""
-
-
-class Counted(io.RawIOBase):
-    """A file to send that tells how far it has come."""
-
-    def __init__(self, source: IO[bytes], progress: Callable[[int], None] | None) -> None:
-        super().__init__()
-        self._source = source
-        self._progress = progress
-
-    def readable(self) -> bool:
-        """Return that it can be read."""
-        return True
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Return the next bytes and report their number."""
-        piece = self._source.read(size)
-        if piece and self._progress:
-            self._progress(len(piece))
-        return piece

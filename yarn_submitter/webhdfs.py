@@ -1,0 +1,189 @@
+"""The WebHDFS protocol: one call, reading and writing in two steps, and its errors as ours.
+
+Operations and errors: "WebHDFS REST API" of Hadoop 3.5.0. Data goes to and comes from a DataNode that the NameNode
+names (`noredirect=true`), so that we know and say which DataNode did not answer.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import IO, Any
+from urllib.parse import quote, urlsplit
+
+from yarn_submitter.errors import DeniedError, Problem, StagingError, SubmitterError, UnreachableError
+from yarn_submitter.readers import items, text
+from yarn_submitter.web import Answer, Doors, NoAnswerError, Service, StatusError, Web, first_line
+
+_PREFIX = "/webhdfs/v1"
+_DATA_READ_S = 60.0  # a DataNode answers a write only when its replicas have all of it
+_NO_SPACE = (
+    "QuotaExceeded",
+    "DiskOutOfSpace",
+    "could only be replicated to 0",
+    "could only be written to 0",
+    "No space left",
+)
+_MISSING = "FileNotFoundException"
+_EXISTS = ("FileAlreadyExistsException", "ParentNotDirectoryException", "PathIsNotEmptyDirectoryException")
+
+
+class Sent:
+    """Bytes or a file on their way out: knows its length, tells how far it has come, can begin again."""
+
+    def __init__(self, data: bytes | IO[bytes], progress: Callable[[int], None] | None = None) -> None:
+        self._source = io.BytesIO(data) if isinstance(data, bytes) else data
+        self._progress = progress
+        self._begin = self._source.tell()
+        self.length = self._source.seek(0, os.SEEK_END) - self._begin
+        self._gone = 0
+        self._source.seek(self._begin)
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes, at most the length that was announced in all."""
+        left = self.length - self._gone
+        piece = self._source.read(left if size < 0 else min(size, left))
+        self._tell(len(piece))
+        return piece
+
+    def rewind(self) -> None:
+        """Begin again; progress is told to go back."""
+        self._source.seek(self._begin)
+        self._tell(-self._gone)
+
+    def _tell(self, count: int) -> None:
+        self._gone += count
+        if count and self._progress:
+            self._progress(count)
+
+
+class WebHdfs:
+    """One user's calls to the active NameNode and to DataNodes. Errors raised: see store.Store."""
+
+    def __init__(self, addresses: tuple[str, ...], user: str) -> None:
+        self._web = Web(user)
+        service = Service("NameNode", "hdfs-unreachable", f"{_PREFIX}/?op=GETFILESTATUS")
+        self._doors = Doors(service, addresses, self._web, _standby)
+
+    def reachable(self, deadline_s: float) -> Problem | None:
+        """Return None when an active NameNode answers within `deadline_s`, else the problem."""
+        return self._doors.reachable(deadline_s)
+
+    def safe_mode(self) -> str:
+        """Return why the NameNode takes no writes now; empty when it does (also when it does not say)."""
+        answer = self._doors.send("GET", "/jmx", {"qry": "Hadoop:service=NameNode,name=NameNodeInfo"})
+        beans = items(answer.json(), "beans") if answer.status == 200 else []
+        return first_line(text(beans[0], "Safemode")) if beans else ""
+
+    def call(
+        self, method: str, path: str, op: str, params: Mapping[str, str] | None = None, *, missing_ok: bool = False
+    ) -> Any:
+        """Return the JSON of one operation, {} when it has none; None when `missing_ok` and the path is missing."""
+        answer = self._doors.send(method, _PREFIX + quote(path), {"op": op, **(params or {})})
+        if answer.status in (200, 201):
+            return answer.json() if answer.body else {}
+        if missing_ok and answer.remote_exception()[0] == _MISSING:
+            return None
+        raise _refusal(answer, path)
+
+    def open(self, path: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """Yield a file's bytes; a DataNode that breaks off is replaced once, at the byte reached."""
+        if length == 0:
+            return
+        position, end = offset, None if length is None else offset + length
+        failed: NoAnswerError | None = None
+        while True:
+            wanted = {"offset": str(position)} if position else {}
+            if end is not None:
+                wanted["length"] = str(end - position)
+            location = self._data_location("GET", path, "OPEN", wanted, failed)
+            try:
+                for piece in self._web.stream(location, read_s=_DATA_READ_S):
+                    position += len(piece)
+                    yield piece
+            except StatusError as error:
+                raise _refusal(error.answer, path) from None
+            except NoAnswerError as error:
+                if failed:
+                    raise _no_datanode(error, path) from None
+                failed = error
+            else:
+                return
+
+    def create(self, path: str, data: Sent, mode: int) -> None:
+        """Write a new file; a DataNode that does not answer is replaced once."""
+        failed: NoAnswerError | None = None
+        while True:
+            wanted = {"permission": f"{mode:o}", "overwrite": "true"}
+            location = self._data_location("PUT", path, "CREATE", wanted, failed)
+            headers = {"Content-Length": str(data.length), "Content-Type": "application/octet-stream"}
+            try:
+                answer = self._web.send("PUT", location, body=data, headers=headers, read_s=_DATA_READ_S)
+            except NoAnswerError as error:
+                if failed:
+                    raise _no_datanode(error, path) from None
+                failed = error
+                data.rewind()
+                continue
+            if answer.status != 201:
+                raise _refusal(answer, path)
+            return
+
+    def _data_location(
+        self, method: str, path: str, op: str, params: Mapping[str, str], failed: NoAnswerError | None
+    ) -> str:
+        """Ask the NameNode which DataNode to go to; another one than that which failed, if it has another."""
+        asked = {**params, "noredirect": "true"}
+        if failed is None:
+            return text(self.call(method, path, op, asked), "Location")
+        try:
+            avoid = {**asked, "excludedatanodes": urlsplit(failed.url).hostname or ""}
+            return text(self.call(method, path, op, avoid), "Location")
+        except (StagingError, DeniedError):
+            raise _no_datanode(failed, path) from None
+
+
+def missing(path: str) -> StagingError:
+    """Return the error for a path that is not there."""
+    return StagingError(Problem("store-missing", f"There is no {path} on the cluster's HDFS."))
+
+
+def _standby(answer: Answer) -> str:
+    """Say that a NameNode is not the active one, or not ready to answer."""
+    if answer.status == 200:
+        return ""
+    name, message = answer.remote_exception()
+    if name == "StandbyException":
+        return "it is the standby"
+    return f"it is starting ({message})" if name == "RetriableException" and "safe mode" not in message.lower() else ""
+
+
+def _refusal(answer: Answer, path: str) -> SubmitterError:
+    """Return the error for an answer that is no success."""
+    name, message = answer.remote_exception()
+    said = f"{name}: {message}" if name else f"status {answer.status} of {answer.url.partition('?')[0]}"
+    if name == _MISSING:
+        return missing(path)
+    if name in _EXISTS:
+        step = "remove it, or name another place"
+        return StagingError(
+            Problem("store-exists", f"{path} on HDFS cannot be made: something is in its place.", said, step)
+        )
+    if name in ("AccessControlException", "SecurityException"):
+        step = "choose a place that you may write, or ask its owner for the right"
+        return DeniedError(Problem("store-denied", f"HDFS refuses access to {path}.", message, step))
+    if name == "SafeModeException" or "safe mode" in message.lower():
+        step = "wait until it has left it; an administrator sees why with `hdfs dfsadmin -safemode get`"
+        return UnreachableError(Problem("hdfs-safemode", "HDFS is in safe mode and takes no writes.", message, step))
+    if any(word in f"{name} {message}" for word in _NO_SPACE):
+        step = "`job clean` frees what old jobs left; else ask for a greater quota or more DataNodes"
+        return StagingError(Problem("store-full", f"HDFS has no space or quota left for {path}.", said, step))
+    return StagingError(Problem("store-failed", f"HDFS failed at {path}.", said))
+
+
+def _no_datanode(error: NoAnswerError, path: str) -> UnreachableError:
+    where = urlsplit(error.url)
+    sentence = f"The DataNode {where.netloc}, which the NameNode named for {path}, does not answer."
+    step = f"check that this machine reaches it: curl -m 5 http://{where.netloc}/"
+    return UnreachableError(Problem("datanode-unreachable", sentence, error.reason, step))
