@@ -27,6 +27,7 @@ class LocalFile:
         bytes: Size of the content, before packing.
         sha256: Of the content; of a directory: of the names, modes and contents below it.
         extension: `.tar.gz`, `.zip`, ...: what YARN reads the kind of an archive from; empty for other files.
+        is_source: Whether it is a source tree, without what it ignores.
     """
 
     path: str
@@ -34,6 +35,7 @@ class LocalFile:
     bytes: int
     sha256: str
     extension: str
+    is_source: bool = False
 
 
 def archive_extension(name: str) -> str:
@@ -61,7 +63,7 @@ def describe(path: str, *, source: bool = False) -> LocalFile:
         mode = "link" if stat.S_ISLNK(status.st_mode) else oct(status.st_mode & 0o777)
         whole.update(f"{name}\0{mode}\0{_content_key(member, status)}\n".encode())
         size += status.st_size if stat.S_ISREG(status.st_mode) else 0
-    return LocalFile(absolute, True, size, whole.hexdigest(), ".tar.gz")
+    return LocalFile(absolute, True, size, whole.hexdigest(), ".tar.gz", source)
 
 
 def tree_members(root: str, *, source: bool = False) -> Iterator[tuple[str, str]]:

@@ -1,0 +1,169 @@
+"""Shows a job while it runs: phases and tasks as they change, the program's own output, the end and its reason."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from am.contract import states
+from am.contract.events import JobEnded
+from am.contract.job import split_task
+from yarn_submitter.cli.console import Console
+from yarn_submitter.errors import SubmitterError
+from yarn_submitter.feed import Item
+from yarn_submitter.job import Job
+from yarn_submitter.livelog import follow_output
+from yarn_submitter.monitor import JobView, TaskView, apply, begin, document
+from yarn_submitter.nodemanager import NodeManager
+from yarn_submitter.units import seconds_text
+
+_QUEUE_HINT_S = 30.0
+_TAIL_LINES = 50
+_DRAIN_S = 5.0
+
+
+class Follower:
+    """Follows one job to its end.
+
+    Args:
+        job: The job.
+        console: Where to.
+        shows: Tells of a task whether its output is wanted.
+        json: Whether stdout holds nothing but the result, as JSON.
+    """
+
+    def __init__(self, job: Job, console: Console, shows: Callable[[str], bool], *, json: bool) -> None:
+        self._job = job
+        self._console = console
+        self._shows = shows
+        self._json = json
+        self._view = begin(job.plan)
+        self._said: set[str] = set()
+        self._arrivals: queue.Queue[Any] = queue.Queue()
+        self._tails: dict[str, tuple[threading.Thread, threading.Event]] = {}
+        self._began = time.monotonic()
+
+    def run(self) -> int:
+        """Follow until the verdict; return the job's exit code.
+
+        Raises:
+            SubmitterError: Neither agent nor cluster can be asked any more; the job goes on.
+        """
+        threading.Thread(target=self._pump, daemon=True).start()
+        while self._view.verdict is None:
+            try:
+                arrival = self._arrivals.get(timeout=_QUEUE_HINT_S)
+            except queue.Empty:
+                self._why_still_waiting()
+                continue
+            if isinstance(arrival, Exception):
+                raise arrival
+            if isinstance(arrival, str):
+                self._console.out(arrival)
+                continue
+            self._show(arrival)
+        self._drain()
+        return self._finish(self._view.verdict)
+
+    def _pump(self) -> None:
+        try:
+            for item in self._job.feed().follow():
+                self._arrivals.put(item)
+        except SubmitterError as error:
+            self._arrivals.put(error)
+
+    def _show(self, item: Item) -> None:
+        before, self._view = self._view, apply(self._view, item)
+        self._phase(before)
+        for name, task in self._view.tasks.items():
+            if task.state != before.tasks[name].state and task.state != states.NEW:
+                self._task(task)
+
+    def _phase(self, before: JobView) -> None:
+        view, total = self._view, len(self._view.tasks)
+        if view.app is not None and "accepted" not in self._said and view.state == states.ACCEPTED:
+            self._once("accepted", f"accepted by YARN in queue {view.app.queue}, waiting for the agent's container")
+        if view.state == states.STARTING and before.state != view.state:
+            self._console.progress("the agent's container runs")
+        if view.state == states.GATHERING and before.state != view.state:
+            self._console.say("the agent is up")
+        if view.registered != before.registered and view.state == states.GATHERING:
+            self._console.progress(f"{view.registered} of {total} tasks are up")
+        if view.state == states.RUNNING and before.state != view.state:
+            self._console.say(f"{total} of {total} tasks are up, running")
+        if view.waiting and view.waiting != before.waiting:
+            self._console.say(view.waiting)
+
+    def _once(self, key: str, text: str) -> None:
+        if key not in self._said:
+            self._said.add(key)
+            self._console.say(text)
+
+    def _task(self, task: TaskView) -> None:
+        role, index = split_task(task.task)
+        if not self._json:
+            info = f"[TaskInfo] name: {role}, index: {index}, url: {task.log_url}, status: {task.state}"
+            self._console.out(f"Task status updated: {info}")
+            if task.log_url and f"logs {task.task}" not in self._said:
+                self._said.add(f"logs {task.task}")
+                self._console.out(f"Logs for {role} {index} at: {task.log_url}")
+            if self._shows(task.task) and task.state == states.RUNNING:
+                self._start_tail(task)
+        if task.state in states.TASK_ENDED and task.task in self._tails:
+            self._tails[task.task][1].set()
+
+    def _start_tail(self, task: TaskView) -> None:
+        ended = threading.Event()
+        nodes = NodeManager(self._job.site.user)
+
+        def emit(line: str) -> None:
+            self._arrivals.put(f"[{task.task}] {line}")
+
+        thread = threading.Thread(
+            target=follow_output, args=(nodes, task.node_http, task.container_id, ended, emit), daemon=True
+        )
+        thread.start()
+        self._tails[task.task] = (thread, ended)
+
+    def _drain(self) -> None:
+        """Show what the followed tasks wrote last."""
+        for _, ended in self._tails.values():
+            ended.set()
+        for thread, _ in self._tails.values():
+            thread.join(_DRAIN_S)
+        while not self._arrivals.empty():
+            arrival = self._arrivals.get()
+            if isinstance(arrival, str):
+                self._console.out(arrival)
+
+    def _why_still_waiting(self) -> None:
+        view = self._view
+        if view.state == states.ACCEPTED and view.app is not None and view.app.diagnostics:
+            self._console.say(f"still waiting in queue {view.app.queue}: {view.app.diagnostics.strip()}")
+
+    def _finish(self, verdict: JobEnded) -> int:
+        for task, upload in self._view.uploads.items():
+            if upload.problem:
+                self._console.say(f"results of {task}: {upload.problem}")
+        if verdict.origin != "task" and verdict.state == states.FAILED and "ApplicationMaster" in verdict.message:
+            self._job.sweep()
+        if self._json:
+            self._console.out_json(document(self._view, self._job.plan, self._job.application_id))
+        for line in end_lines(verdict, self._job.plan.name, self._job.id, time.monotonic() - self._began):
+            self._console.say(line)
+        return verdict.exit_code
+
+
+def end_lines(verdict: JobEnded, name: str, job_id: str, took_s: float) -> list[str]:
+    """Return what is said at the end of a job."""
+    if verdict.state == states.SUCCEEDED:
+        return [f"job {name} SUCCEEDED in {seconds_text(took_s)}"]
+    lines = [f"job {name} {verdict.state}: {verdict.message} [{verdict.problem}]"]
+    lines += [f"  | {line}" for line in verdict.tail.splitlines()[-_TAIL_LINES:]]
+    where = f" {verdict.task}" if verdict.task else ""
+    lines.append(f"  next: job logs {job_id}{where}")
+    lines.append(f"exit code {verdict.exit_code} (origin: {verdict.origin})")
+    return lines

@@ -1,0 +1,106 @@
+"""`job run`: a training job from its description to its exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from am.contract.job import split_task
+from yarn_submitter.cli import DETACHED
+from yarn_submitter.cli.console import Console
+from yarn_submitter.cli.follow import Follower
+from yarn_submitter.errors import Problem, SubmitterError, UsageError
+from yarn_submitter.job import Job
+from yarn_submitter.load import Controls, load
+from yarn_submitter.localfiles import LocalFile, describe
+from yarn_submitter.options import CHOICE, FLAG, OPTIONS
+from yarn_submitter.plan import SubmissionPlan, local_paths, plan, to_text
+from yarn_submitter.site import open_site
+from yarn_submitter.spec import JobSpec
+
+NAME = "run"
+HELP = "run a training job and follow it"
+
+
+def run(words: Sequence[str], console: Console) -> int:
+    """Run the verb; return the job's exit code."""
+    if any(word in ("-h", "--help", "-help") for word in words):
+        console.out(help_text())
+        return 0
+    spec, controls = load(words)
+    files = _describe(spec)
+    planned = plan(spec, files)
+    if controls.dry_run:
+        console.out(to_text(planned.document()))
+        return 0
+    return _submit_and_follow(spec, files, planned, controls, console)
+
+
+def _submit_and_follow(
+    spec: JobSpec, files: dict[str, LocalFile], planned: SubmissionPlan, controls: Controls, console: Console
+) -> int:
+    from yarn_submitter.submit import refuse, submit
+
+    site = open_site(controls.cluster)
+    refuse(spec, files, site)
+    submitted = submit(planned, site, console.progress)
+    job = Job(site, submitted.id, submitted.application_id, submitted.job)
+    if controls.detach:
+        if controls.json:
+            console.out_json({"schema": 1, "id": submitted.id, "application_id": submitted.application_id})
+        else:
+            console.out(submitted.application_id)
+        return 0
+    console.say(f"submitted {spec.name}: {submitted.application_id}, id {submitted.id}")
+    return _follow(job, controls, console)
+
+
+def _follow(job: Job, controls: Controls, console: Console) -> int:
+    def shows(task: str) -> bool:
+        if controls.quiet or controls.json:
+            return False
+        if controls.logs:
+            return controls.logs in ("all", task, split_task(task)[0])
+        return task == job.plan.main_task
+
+    come_back = f"job show {job.id}, job logs {job.id} -f, job kill {job.id}"
+    try:
+        return Follower(job, console, shows, json=controls.json).run()
+    except KeyboardInterrupt:
+        console.say(f"detached, the job goes on; come back with: {come_back}")
+        return DETACHED
+    except SubmitterError:
+        console.say(f"lost sight of the job, it may go on; come back with: {come_back}")
+        raise
+
+
+def _describe(spec: JobSpec) -> dict[str, LocalFile]:
+    files = {}
+    for path in local_paths(spec):
+        try:
+            files[path] = describe(path, source=path == spec.source_dir)
+        except OSError as error:
+            raise UsageError(
+                Problem("file-unreadable", f"{path} cannot be read.", str(error), "check the path and its rights")
+            ) from error
+    return files
+
+
+def help_text() -> str:
+    """Return the help of `job run`, from the option table."""
+    lines = [
+        "usage: job run -f FILE | --name NAME --input_path URI ... (one dash or two, `-` and `_` are the same)",
+        "",
+    ]
+    for option in OPTIONS:
+        dash = "-" if len(option.name) == 1 else "--"
+        value = "" if option.kind == FLAG else " " + (option.placeholder or _placeholder(option.kind, option.choices))
+        default = f" (default {option.default})" if option.default else ""
+        lines.append(f"  {dash}{option.name}{value}")
+        lines.append(f"        {option.help}{default}")
+    return "\n".join(lines)
+
+
+def _placeholder(kind: str, choices: tuple[str, ...]) -> str:
+    if kind == CHOICE:
+        return "|".join(choices)
+    return {"count": "N", "resources": "memory=2G,vcores=2,gpu=1"}.get(kind, "TEXT")

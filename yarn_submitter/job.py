@@ -1,0 +1,119 @@
+"""A handle on a submitted job, found again by id, application id or name; and what can be done to it."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from am.contract import job as contract
+from am.contract.job import JobPlan
+from yarn_submitter.agentdoor import AgentGoneError
+from yarn_submitter.errors import Problem, UsageError
+from yarn_submitter.feed import Feed
+from yarn_submitter.monitor import JobView, begin, fold
+from yarn_submitter.rest import App
+from yarn_submitter.site import Site
+
+_TAG = "ys-id:"
+_JOB_ID = re.compile(r"\d{8}t\d{6}-[0-9a-f]{6}\Z")
+_APPLICATION_ID = re.compile(r"application_\d+_\d+\Z")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A submitted job.
+
+    Attributes:
+        site: Its cluster.
+        id: Ours.
+        application_id: YARN's; empty when the ResourceManager has forgotten it and the job left no note of it.
+        plan: Its job.json.
+    """
+
+    site: Site
+    id: str
+    application_id: str
+    plan: JobPlan
+
+    def feed(self) -> Feed:
+        """Return the stream of what happens to it."""
+        return Feed(self.site.resource_manager, self.site.store, self.plan.job_dir, self.application_id)
+
+    def view(self) -> tuple[JobView, str]:
+        """Return the job as it is now, and who said so: `agent`, `history` or `resourcemanager`."""
+        items, source = self.feed().now()
+        return fold(begin(self.plan), items), source
+
+    def kill(self, reason: str) -> str:
+        """End the job; return who was told: `agent`, or `resourcemanager` when the agent does not answer."""
+        door = self.feed().door()
+        if door is not None:
+            try:
+                door.stop(f"{self.site.user}@{socket.gethostname()}", reason)
+            except AgentGoneError:
+                pass  # it cannot end its job itself: YARN does
+            else:
+                return "agent"
+        self.site.resource_manager.kill(self.application_id, reason or "killed by job kill")
+        return "resourcemanager"
+
+    def sweep(self) -> None:
+        """Remove the job's staging directory: the agent does so at its verdict, whoever finds it dead does it here."""
+        self.site.store.delete(contract.staging_dir(self.plan.job_dir), recursive=True)
+
+
+def ours(apps: Sequence[App]) -> list[tuple[str, App]]:
+    """Return (our id, application) of those applications that are jobs of this program."""
+    found = []
+    for app in apps:
+        job_id = next((tag.removeprefix(_TAG) for tag in app.tags if tag.startswith(_TAG)), "")
+        if job_id:
+            found.append((job_id, app))
+    return found
+
+
+def find_job(site: Site, name: str) -> Job:
+    """Return the job that `name` means: our id, YARN's, or a job's name.
+
+    A name means the one live job of that name; when none lives, the newest that has ended.
+
+    Raises:
+        UsageError: There is no such job, or several live ones share the name.
+    """
+    if _APPLICATION_ID.match(name):
+        app = site.resource_manager.get_app(name)
+        found = ours([app]) if app else []
+    elif _JOB_ID.match(name):
+        found = ours(site.resource_manager.list_apps(tags=(_TAG + name,)))
+        if not found and site.store.status(site.paths.job(name)):
+            return _open(site, name, "")
+    else:
+        found = _by_name(site, name)
+    if not found:
+        raise UsageError(Problem("job-unknown", f"There is no job {name!r} on this cluster.", "", "see: job list"))
+    job_id, app = found[0]
+    return _open(site, job_id, app.id)
+
+
+def _by_name(site: Site, name: str) -> list[tuple[str, App]]:
+    same = [(job_id, app) for job_id, app in ours(site.resource_manager.list_apps(name=name)) if app.name == name]
+    living = [(job_id, app) for job_id, app in same if not app.ended]
+    if len(living) > 1:
+        rows = "\n".join(f"{app.id}  {job_id}  {app.user}  {app.state}" for job_id, app in living)
+        raise UsageError(
+            Problem("job-ambiguous", f"{len(living)} live jobs are called {name!r}.", rows, "name one by its id")
+        )
+    return living or same
+
+
+def _open(site: Site, job_id: str, application_id: str) -> Job:
+    job_dir = site.paths.job(job_id)
+    file = f"{contract.spec_dir(job_dir)}/job.json"
+    if site.store.status(file) is None:
+        sentence = f"The record of job {job_id} is not on the store."
+        raise UsageError(
+            Problem("job-record-missing", sentence, file, "it may have been cleaned, or be another user's")
+        )
+    return Job(site, job_id, application_id, JobPlan.from_text(site.store.read(file).decode()))

@@ -1,0 +1,72 @@
+"""The output of a running task, as it grows, from its NodeManager's log server."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from yarn_submitter.errors import SubmitterError
+from yarn_submitter.nodemanager import NodeManager
+
+FILES = ("stdout", "stderr")
+# The NodeManager's log server can only be asked again and again; output half a second old is live enough to read.
+_PAUSE_S = 0.4
+_MOST_BYTES = 1 << 20
+
+
+class LogTail:
+    """One growing log file of one container.
+
+    Args:
+        nodes: The NodeManagers' door.
+        node_http: host:port of the container's NodeManager.
+        container_id: YARN's.
+        name: Of the file.
+    """
+
+    def __init__(self, nodes: NodeManager, node_http: str, container_id: str, name: str) -> None:
+        self._nodes = nodes
+        self._where = (node_http, container_id, name)
+        self._read_bytes = 0
+        self._partial = b""
+
+    def lines(self, size: int) -> list[str]:
+        """Return the lines that have been completed up to `size` bytes and were not returned yet."""
+        missing = min(size - self._read_bytes, _MOST_BYTES)
+        if missing <= 0:
+            return []
+        piece = self._nodes.read_log(*self._where, last_bytes=size - self._read_bytes)
+        if piece is None:
+            return []
+        fresh = piece.data[max(0, self._read_bytes - piece.start) :]
+        self._read_bytes = piece.start + len(piece.data)
+        *whole, self._partial = (self._partial + fresh).split(b"\n")
+        return [line.decode(errors="replace") for line in whole]
+
+    def rest(self) -> list[str]:
+        """Return the last line when it has no newline."""
+        last, self._partial = self._partial, b""
+        return [last.decode(errors="replace")] if last else []
+
+
+def follow_output(
+    nodes: NodeManager, node_http: str, container_id: str, ended: threading.Event, emit: Callable[[str], None]
+) -> None:
+    """Emit a task's output line by line until `ended` is set and all that was written until then has been emitted."""
+    tails = {name: LogTail(nodes, node_http, container_id, name) for name in FILES}
+    last_round = False
+    while True:
+        try:
+            files = nodes.log_files(node_http, container_id)
+            sizes = {file.name: file.size for file in files or ()}
+            for name, tail in tails.items():
+                for line in tail.lines(sizes.get(name, 0)):
+                    emit(line)
+        except SubmitterError:
+            pass  # the node may be gone or busy; the job's own events tell what matters
+        if last_round:
+            break
+        last_round = ended.wait(_PAUSE_S)
+    for tail in tails.values():
+        for line in tail.rest():
+            emit(line)

@@ -1,0 +1,86 @@
+"""One Hadoop cluster as its users see it: configuration, who I am, my place on its store, the doors to it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from am.contract.job import JobPaths
+from yarn_submitter.errors import Problem, UsageError
+from yarn_submitter.hadoopconf import HadoopConf, current_user, find_conf_dir, load_conf, no_cluster
+from yarn_submitter.rest import ResourceManager
+from yarn_submitter.store import HdfsStore
+
+
+@dataclass(frozen=True)
+class Site:
+    """A cluster.
+
+    Attributes:
+        name: `sandbox`, `sandbox:NAME`, or the configuration directory.
+        conf: Its configuration.
+        user: Who works on it.
+        environ: The environment in which a Hadoop program finds this cluster.
+    """
+
+    name: str
+    conf: HadoopConf
+    user: str
+    environ: Mapping[str, str]
+
+    @cached_property
+    def store(self) -> HdfsStore:
+        """Return the cluster's default file system."""
+        return HdfsStore(self.conf, self.user)
+
+    @cached_property
+    def resource_manager(self) -> ResourceManager:
+        """Return the ResourceManager's REST door."""
+        return ResourceManager(self.conf, self.user)
+
+    @property
+    def paths(self) -> JobPaths:
+        """Return the user's place on the store: below YARN_SUBMITTER_ROOT when it is set, else in the home."""
+        root = self.environ.get("YARN_SUBMITTER_ROOT", "").rstrip("/")
+        return JobPaths(f"{root}/{self.user}" if root else f"/user/{self.user}/.yarn-submitter")
+
+
+def open_site(cluster: str, environ: Mapping[str, str] | None = None) -> Site:
+    """Return the cluster that `--cluster` names, or the one of HADOOP_CONF_DIR when it names none.
+
+    Raises:
+        UsageError: There is none, or its configuration is broken.
+    """
+    env = dict(os.environ if environ is None else environ)
+    if cluster:
+        return _sandbox_site(cluster, env)
+    conf_dir = find_conf_dir(env)
+    if conf_dir is None:
+        raise no_cluster()
+    return Site(str(conf_dir), load_conf(conf_dir), current_user(env), env)
+
+
+def _sandbox_site(cluster: str, env: dict[str, str]) -> Site:
+    from yarn_submitter.sandbox import find
+
+    kind, _, name = cluster.partition(":")
+    if kind != "sandbox":
+        raise UsageError(
+            Problem(
+                "cluster-unknown",
+                f"There is no cluster called {cluster!r}.",
+                "known: sandbox, sandbox:NAME; every other cluster by HADOOP_CONF_DIR",
+                "leave --cluster out and set HADOOP_CONF_DIR, or use --cluster sandbox",
+            )
+        )
+    info = find(name or "default")
+    if info is None:
+        again = f"job sandbox up --name {name}" if name else "job sandbox up"
+        raise UsageError(Problem("sandbox-missing", f"There is no sandbox {name or 'default'!r} here.", "", again))
+    env["HADOOP_CONF_DIR"] = str(info.conf_dir)
+    env["JAVA_HOME"] = str(info.java_home)
+    env["PATH"] = f"{info.bin_dir}{os.pathsep}{env.get('PATH', '')}"
+    return Site(cluster, load_conf(Path(info.conf_dir)), current_user(env), env)

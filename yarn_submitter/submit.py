@@ -1,0 +1,182 @@
+"""Acts on a plan: asks the cluster, stages, substitutes the placeholders, submits. Half-way failures leave nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from am.contract import job as contract
+from am.contract import wire
+from am.contract.codec import from_json
+from yarn_submitter.envpack import agent_env, archive_problems, inspect_archive
+from yarn_submitter.errors import Problem, SubmitterError, UsageError
+from yarn_submitter.localfiles import LocalFile, describe
+from yarn_submitter.plan import SubmissionPlan, substitute
+from yarn_submitter.preflight import RoleAsk, problems
+from yarn_submitter.probe import ask
+from yarn_submitter.site import Site
+from yarn_submitter.spec import RUNNABLE, JobSpec
+from yarn_submitter.staging import code_zip, object_path, stage
+from yarn_submitter.yarn import SkeinYarn, Yarn
+
+# Below the ephemeral ports of Linux (32768...), so that no outgoing connection takes them. Several agents may share a
+# host; each job has candidates of its own, and its certificate tells its agent from others.
+_PORTS = range(20000, 32000)
+_CANDIDATES = 8
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A submitted job.
+
+    Attributes:
+        id: Ours.
+        application_id: YARN's.
+        job: Its job.json.
+        written_bytes: What was written into the cache on the store.
+        seconds: Phase -> how long it took.
+    """
+
+    id: str
+    application_id: str
+    job: contract.JobPlan
+    written_bytes: int
+    seconds: dict[str, float]
+
+
+def new_id(now: float) -> str:
+    """Return a job id that sorts by time; lower case, since YARN lowers the case of tags."""
+    return time.strftime("%Y%m%dt%H%M%S", time.gmtime(now)) + f"-{secrets.token_hex(3)}"
+
+
+def refuse(spec: JobSpec, files: Mapping[str, LocalFile], site: Site) -> None:
+    """Check the job against its own files and the real cluster before anything is created.
+
+    Raises:
+        UsageError: With every reason.
+        UnreachableError: The cluster does not answer.
+    """
+    found: list[Problem] = []
+    if spec.framework not in RUNNABLE:
+        runnable = " and ".join(RUNNABLE)
+        found.append(
+            Problem("framework-not-yet", f"This version runs {runnable}, not {spec.framework}.", "", "--dry_run works")
+        )
+    for file in files.values():
+        if file.extension and not file.is_tree:
+            found += archive_problems(inspect_archive(Path(file.path)), needs_python=False)
+    asks = [_role_ask(role.name, role.instances, role.resources) for role in spec.roles]
+    for role in spec.roles:
+        others = [name for name in role.resources.others if name != "yarn.io/gpu"]
+        found += [_cannot_ask(role.name, name) for name in others]
+    for item in (*spec.localizations, *(item for role in spec.roles for item in role.localizations)):
+        if item.local.startswith("/"):
+            sentence = f"{item.remote} cannot be put at {item.local}: an absolute place needs Docker."
+            found.append(Problem("localization-absolute", sentence, "", "use a name such as ./data"))
+    found += problems(asks, spec.queue, ask(site.conf, site.user))
+    if found:
+        raise UsageError(*found)
+
+
+def _role_ask(name: str, instances: int, resources: Any) -> RoleAsk:
+    return RoleAsk(name, instances, resources.memory_mib, resources.vcores, resources.gpus)
+
+
+def _cannot_ask(role: str, resource: str) -> Problem:
+    sentence = f"Role {role} asks for {resource}, which the launcher cannot ask YARN for."
+    return Problem("resource-not-expressible", sentence, "memory, vcores and gpu can be asked for", "leave it out")
+
+
+def submit(plan: SubmissionPlan, site: Site, progress: Callable[[str], None], yarn: Yarn | None = None) -> Submitted:
+    """Bring a plan to the cluster and return what became of it.
+
+    Args:
+        plan: The plan, already checked by `refuse`.
+        site: The cluster.
+        progress: Told what is being done.
+        yarn: Another way to submit than Skein's driver.
+
+    Raises:
+        StagingError: Files could not be brought to the store.
+        UnreachableError: YARN did not take the application.
+    """
+    started = time.monotonic()
+    job_id = new_id(time.time())
+    with _nothing_left_behind(site, job_id), contextlib.closing(yarn or SkeinYarn(site.environ)) as door:
+        code, code_hash = code_zip()
+        python = describe(str(agent_env(progress)))
+        staged = stage([python, *plan.staged], site.store, site.paths, progress)
+        code_file = LocalFile("am.zip", False, len(code), code_hash, ".zip")
+        written = staged.written_bytes + _put_code(site, object_path(site.paths, code_file), code)
+        fs = site.conf.default_fs
+        known: dict[str, Any] = {
+            "id": job_id,
+            "user": site.user,
+            "fs": fs,
+            "base": site.paths.base,
+            "webhdfs": list(site.conf.webhdfs),
+            "agent_ports": random.Random(job_id).sample(_PORTS, _CANDIDATES),  # noqa: S311  spread, not secret
+            "code": fs + object_path(site.paths, code_file),
+            "python": fs + staged.paths[python.sha256],
+            **{f"staged:{sha256}": fs + path for sha256, path in staged.paths.items()},
+        }
+        secret = secrets.token_hex(32)
+        job = from_json(contract.JobPlan, substitute(plan.job, known))
+        application = substitute(plan.application, known)
+        staged_after = time.monotonic()
+        progress("waiting for Skein's driver")
+        _write_job(site, job, plan, secret, door.certificate())
+        driver_after = time.monotonic()
+        progress("submitting to YARN")
+        application_id = door.submit(application)
+    seconds = {
+        "staging": staged_after - started,
+        "driver": driver_after - staged_after,
+        "submit": time.monotonic() - driver_after,
+    }
+    return Submitted(job_id, application_id, job, written, seconds)
+
+
+def _put_code(site: Site, path: str, content: bytes) -> int:
+    if site.store.status(path) is not None:
+        return 0
+    site.store.write(path, content, 0o600)
+    return len(content)
+
+
+def _write_job(site: Site, job: contract.JobPlan, plan: SubmissionPlan, secret: str, certificate: str) -> None:
+    job_dir, job_text = job.job_dir, job.to_text().encode()
+    access = {"certificate": certificate, "client_token": wire.client_token(secret)}
+    site.store.makedirs(contract.spec_dir(job_dir), 0o700)
+    site.store.makedirs(contract.staging_dir(job_dir), 0o700)
+    site.store.put_many(
+        {
+            f"{contract.staging_dir(job_dir)}/job.json": job_text,
+            f"{contract.staging_dir(job_dir)}/secret": secret.encode(),
+            f"{contract.spec_dir(job_dir)}/job.json": job_text,
+            f"{contract.spec_dir(job_dir)}/plan.json": json.dumps(plan.document(), sort_keys=True).encode(),
+            contract.access_file(job_dir): json.dumps(access).encode(),
+        },
+        0o600,
+    )
+
+
+@contextlib.contextmanager
+def _nothing_left_behind(site: Site, job_id: str) -> Iterator[None]:
+    """Remove the job's directory, and its application if YARN has one, when the body fails or is interrupted."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(SubmitterError):
+            for app in site.resource_manager.list_apps(tags=(f"ys-id:{job_id}",)):
+                site.resource_manager.kill(app.id, "its submission was interrupted")
+        with contextlib.suppress(SubmitterError):
+            site.store.delete(site.paths.job(job_id), recursive=True)
+        raise
