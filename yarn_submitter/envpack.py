@@ -1,0 +1,328 @@
+"""Make an environment archive that runs on any node, and prove it before anyone relies on it.
+
+A source (virtualenv, or requirements installed into a fresh one) becomes a list of entries (envtree), its Python files
+are compiled, the list is written as tar.gz (envarchive), unpacked elsewhere the way YARN unpacks it (`gzip -dc | tar
+xf -`, hadoop's FileUtil.unTar), and the unpacked interpreter must import the named modules without touching the source.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from yarn_submitter import __version__, envinstall
+from yarn_submitter.config import cache_dir
+from yarn_submitter.envarchive import Entry, Written, write_archive
+from yarn_submitter.envcheck import Member, facts_of, remember
+from yarn_submitter.envinstall import Requirements
+from yarn_submitter.envpython import ask_inside, compiled, last_lines, proof_problem
+from yarn_submitter.envscratch import (
+    NO_SPACE_WORDS,
+    cache_errors,
+    cache_full,
+    child,
+    locked,
+    scratch_dir,
+)
+from yarn_submitter.envtree import Interpreter, collect
+from yarn_submitter.errors import Problem, StagingError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import BinaryIO
+
+FORMAT = 1  # goes into the key of cached environments; to be raised when the same source gives another tree
+SHARED_PREFIXES = {"/", "/usr", "/usr/local"}  # where an interpreter lies beside everything else of the system
+
+
+@dataclass(frozen=True)
+class PackReport:
+    """What was packed and proven.
+
+    Attributes:
+        path: The archive.
+        size_bytes: Its size.
+        unpacked_bytes: Size of the tar in it.
+        files: Files and links in it.
+        sha256: Hash of the archive.
+        python: Version of the interpreter in it.
+        imports: Modules that the unpacked interpreter imported.
+        system_libraries: Shared libraries beyond the C and C++ runtime that these imports took from the machine; every
+            node must have them.
+        seconds: Time of each step: install (0 for a virtualenv), compile, archive (and unpack), prove.
+    """
+
+    path: Path
+    size_bytes: int
+    unpacked_bytes: int
+    files: int
+    sha256: str
+    python: str
+    imports: tuple[str, ...]
+    system_libraries: tuple[str, ...]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def lines(self) -> list[str]:
+        """Return the report as lines for a person."""
+        size = f"{self.size_bytes / 1e6:.0f} MB, {self.unpacked_bytes / 1e6:.0f} MB unpacked, {self.files} files"
+        steps = ", ".join(f"{step} {value:.1f} s" for step, value in self.seconds.items() if value)
+        lines = [f"packed Python {self.python}: {size} ({steps})"]
+        lines.append(f"proven: unpacked elsewhere, it imports {', '.join(self.imports) or 'the standard library'}")
+        if self.system_libraries:
+            lines.append(f"every node must have: {', '.join(self.system_libraries)}")
+        return lines
+
+
+def source_of(what: list[str], files: list[Path], *, wheels: Path | None, python: str) -> Path | Requirements:
+    """Return what a command line names: one directory that is no project is a virtualenv, all else is for pip.
+
+    Raises:
+        UsageError: Nothing is named, or a virtualenv together with requirements [pack-source].
+    """
+    step = "job pack VENV_DIR -o env.tar.gz, or job pack -r requirements.txt -o env.tar.gz"
+    if not what and not files:
+        raise UsageError(Problem("pack-source", "Nothing to pack is named.", next_step=step))
+    projects = ("pyproject.toml", "setup.py")
+    venvs = [item for item in what if (Path(item) / "pyvenv.cfg").is_file()]
+    venvs += [
+        item for item in what if Path(item).is_dir() and not any((Path(item) / name).exists() for name in projects)
+    ]
+    if not venvs:
+        return Requirements(tuple(what), tuple(files), wheels, python)
+    if len(what) > 1 or files or wheels or python:
+        sentence = f"{venvs[0]} is packed as it is, so nothing can be installed into it, and it has its own Python."
+        raise UsageError(Problem("pack-source", sentence, next_step=step))
+    return Path(what[0])
+
+
+def pack(
+    source: Path | Requirements,
+    target: Path,
+    *,
+    imports: tuple[str, ...] = (),
+    exclude: tuple[str, ...] = (),
+    progress: Callable[[str], None],
+) -> PackReport:
+    """Pack a virtualenv or requirements as tar.gz at `target`, which appears only when it is proven.
+
+    Args:
+        source: A virtualenv's directory, or what to install.
+        target: The archive to write; replaced when it exists.
+        imports: Modules to import in the proof; for requirements, by default those of the distributions asked for.
+        exclude: Patterns beside envtree.DEFAULT_EXCLUDES.
+        progress: Gets a short line now and then.
+
+    Raises:
+        UsageError: The source cannot be packed [pack-source-missing, pack-not-a-virtualenv, pack-editable, ...].
+        StagingError: Installing, writing or the proof failed [pack-install-failed, pack-proof-failed, cache-full, ...].
+    """
+    seconds = {"install": 0.0}
+    if not target.absolute().parent.is_dir():
+        raise UsageError(
+            Problem(
+                "pack-target",
+                f"{target.absolute().parent} is not a directory, so {target} cannot be written.",
+                next_step="make the directory, or give another -o",
+            )
+        )
+    with scratch_dir("pack") as scratch, cache_errors():
+        if isinstance(source, Requirements):
+            with _timed(seconds, "install"):
+                venv = envinstall.install(source, scratch, progress)
+                imports = imports or envinstall.requested_imports(venv)
+        else:
+            venv = envinstall.virtualenv(source)
+        python = Interpreter(**ask_inside(venv / "bin" / "python", "describe", None, scratch))
+        if python.implementation != "cpython":
+            raise UsageError(
+                Problem("pack-not-cpython", f"{venv} belongs to {python.implementation}; only CPython can be packed.")
+            )
+        progress("collecting files")
+        entries = collect(python, exclude, scratch)
+        with _timed(seconds, "compile"):
+            entries += compiled(python, entries, scratch, progress)
+        facts = facts_of(target, "tar", (_member(entry) for entry in entries))  # so that no one has to read it all
+        part = _part_file(target)
+        try:
+            with _timed(seconds, "archive"):
+                written = _write_and_unpack(entries, part, scratch / "unpacked", progress)
+            if isinstance(source, Requirements):
+                shutil.move(venv, scratch / "hidden")
+            with _timed(seconds, "prove"):
+                proof = _prove(python, venv, imports, scratch, progress)
+            part.chmod(0o644)
+            os.replace(part, target)
+        finally:
+            part.unlink(missing_ok=True)
+        remember(facts)
+        progress("removing temporary files")
+    return PackReport(
+        target,
+        written.size_bytes,
+        written.unpacked_bytes,
+        written.files,
+        written.sha256,
+        python.full_version,
+        imports,
+        tuple(proof["libraries"]),
+        {step: round(value, 1) for step, value in seconds.items()},
+    )
+
+
+def cached_env(
+    requirements: Requirements,
+    *,
+    imports: tuple[str, ...] = (),
+    exclude: tuple[str, ...] = (),
+    progress: Callable[[str], None],
+) -> Path:
+    """Return an archive of the requirements, packed now or by an earlier call with the same key.
+
+    The key covers the requirements' text, the files they name, the Python, our version, and `exclude`; it does not
+    cover what an index offers: pin versions to know what is inside. Raises what `pack` raises.
+    """
+    python = envinstall.base_python(requirements.python)
+    said = [FORMAT, __version__, envinstall.python_identity(python), requirements.key_parts(), exclude, imports]
+    key = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
+    directory = cache_dir() / "envs"
+    target = directory / f"{key}.tar.gz"
+    if target.is_file():
+        return target
+    with cache_errors():
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = directory / f"{key}.lock"
+        lock.touch()
+        try:
+            with locked(lock):  # two commands at once pack once
+                if not target.is_file():
+                    pack(requirements, target, imports=imports, exclude=exclude, progress=progress)
+        finally:
+            lock.unlink(missing_ok=True)
+    return target
+
+
+def agent_env(progress: Callable[[str], None]) -> Path:
+    """Return the archive with the interpreter and the packages that the agent needs (our extra `agent`).
+
+    Our own code is not in it: it travels as a zip. Raises what `pack` raises.
+    """
+    return cached_env(
+        Requirements(items=agent_requirements(metadata.requires("yarn-submitter") or [])),
+        imports=("aiohttp", "hdfs", "skein", "skein.core"),
+        exclude=("**/site-packages/skein/java", "**/site-packages/skein/recipes", "**/pydoc_data"),
+        progress=progress,
+    )
+
+
+def agent_requirements(declared: list[str]) -> tuple[str, ...]:
+    """Return the requirements of the extra `agent` out of a distribution's metadata, without the extra's own marker.
+
+    What remains of a marker (a Python version) is for the installer, which runs the Python that counts.
+    """
+    clause = re.compile(r"""\s*(?:\band\b)?\s*extra\s*==\s*['"]agent['"]""")
+    chosen = (clause.sub("", line).strip() for line in declared if clause.search(line))
+    return tuple(sorted(line.removesuffix(";").strip() for line in chosen))
+
+
+def _write_and_unpack(entries: list[Entry], part: Path, unpacked: Path, progress: Callable[[str], None]) -> Written:
+    """Write the archive and, in the same breath, unpack it as a NodeManager would."""
+    unpacked.mkdir()
+    log = unpacked.with_suffix(".log")
+    shown = 0
+
+    def show(done_bytes: int) -> None:
+        nonlocal shown
+        if done_bytes - shown >= 32 << 20:
+            shown = done_bytes
+            progress(f"writing and unpacking, {done_bytes >> 20} MB")
+
+    with part.open("wb") as file, log.open("wb+") as said:
+        command = ["sh", "-c", "gzip -dc | tar xf -"]
+        with child(command, stdin=subprocess.PIPE, stderr=said, cwd=unpacked) as unpacker:
+            pipe = cast("BinaryIO", unpacker.stdin)
+            try:
+                written = write_archive(entries, [_TargetFile(file, part), pipe], show)
+                pipe.close()
+            except BrokenPipeError:
+                written = None  # the log says why it ended
+            code = unpacker.wait()
+        said.seek(0)
+        errors = said.read().decode("utf-8", "replace")
+    if any(words in errors for words in NO_SPACE_WORDS):
+        raise cache_full(last_lines(errors))
+    if written is None or code != 0:
+        raise StagingError(proof_problem(f"gzip -dc | tar xf - ended with {code}\n{last_lines(errors)}"))
+    return written
+
+
+class _TargetFile:
+    """The archive being written: its disk is the user's choice, so its errors are not the cache's."""
+
+    def __init__(self, file: BinaryIO, path: Path) -> None:
+        self.file = file
+        self.path = path
+
+    def write(self, data: bytes) -> None:
+        try:
+            self.file.write(data)
+        except OSError as error:
+            raise StagingError(target_problem(self.path.parent, str(error))) from error
+
+
+def target_problem(directory: Path, evidence: str) -> Problem:
+    """Return the problem of a place where the archive cannot be written."""
+    sentence = f"The archive cannot be written into {directory}."
+    return Problem("pack-target", sentence, evidence, "give another place with -o, or free some space")
+
+
+def _part_file(target: Path) -> Path:
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    except OSError as error:
+        raise UsageError(target_problem(target.absolute().parent, str(error))) from error
+    os.close(handle)
+    return Path(name)
+
+
+def _prove(
+    python: Interpreter, venv: Path, imports: tuple[str, ...], scratch: Path, progress: Callable[[str], None]
+) -> dict[str, Any]:
+    """Import the modules with the unpacked interpreter, in an empty environment; nothing may come from the source."""
+    progress(f"proving: importing {', '.join(imports) or 'the standard library'}")
+    home = scratch / "home"
+    home.mkdir()
+    places = {str(venv), python.prefix, python.stdlib, *python.dynload, *python.sites, python.base_prefix}
+    tree = scratch / "unpacked"
+    ask = {
+        "imports": [*python.standard, *imports],
+        "forbidden": sorted(places - SHARED_PREFIXES),
+        "tree": str(tree),
+    }
+    environment = {"HOME": str(home), "TMPDIR": str(home)}  # so that what a module leaves at home goes with the rest
+    proof: dict[str, Any] = ask_inside(tree / "bin" / "python3", "prove", ask, scratch, env=environment)
+    if proof["leaks"]:
+        raise StagingError(proof_problem("\n".join(proof["leaks"][:12])))
+    return proof
+
+
+def _member(entry: Entry) -> Member:
+    size = entry.source.stat().st_size if entry.source else len(entry.data)
+    return Member(entry.name, "link" if entry.link else "file", entry.link, entry.executable, size)
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
+    start = time.monotonic()
+    yield
+    seconds[step] = time.monotonic() - start
