@@ -14,12 +14,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from yarn_submitter.sandbox.state import DEFAULT_NAME, SandboxSettings, load_state, sandbox_dir
+from yarn_submitter.errors import Problem, UsageError
+from yarn_submitter.sandbox.state import DEFAULT_NAME, SandboxSettings, load_state, parse_properties, sandbox_dir
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from yarn_submitter.sandbox.state import SandboxState
+
+# Not a daemon: the process that makes the class-data archive.
+ARCHIVER = "class-archive"
 
 __all__ = [
     "DEFAULT_NAME",
@@ -30,6 +34,8 @@ __all__ = [
     "SandboxSettings",
     "SandboxStatus",
     "find",
+    "parse_properties",
+    "require",
 ]
 
 
@@ -191,10 +197,30 @@ def find(name: str = DEFAULT_NAME) -> SandboxInfo | None:
     return info_of(state) if state else None
 
 
+def require(name: str = DEFAULT_NAME) -> SandboxInfo:
+    """Return what is remembered of a sandbox, as `find`.
+
+    Raises:
+        UsageError: There is none of this name.
+    """
+    info = find(name)
+    if info is None:
+        option = "" if name == DEFAULT_NAME else f" --name {name}"
+        raise UsageError(
+            Problem(
+                "sandbox-unknown",
+                f"There is no sandbox {name!r}.",
+                f"looked for {sandbox_dir(name) / 'state.json'}",
+                f"job sandbox up{option}",
+            )
+        )
+    return info
+
+
 def info_of(state: SandboxState) -> SandboxInfo:
     """Return the public form of a state."""
     directory, port = sandbox_dir(state.name), state.ports
-    pids = {name: process.pid for name, process in state.processes.items()}
+    pids = {name: process.pid for name, process in state.processes.items() if name != ARCHIVER}
     return SandboxInfo(
         name=state.name,
         id=state.id,

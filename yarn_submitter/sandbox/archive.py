@@ -94,7 +94,7 @@ def start_archiving(state: SandboxState, jars: Sequence[Path], directory: Path, 
         "-Xshare:dump",
         "-XX:+UseSerialGC",
         "-XX:-UsePerfData",
-        f"-Djava.io.tmpdir={temporary}",
+        f"-Djava.io.tmpdir={temporary}",  # the sandbox's other JVMs have the same
         f"-XX:SharedClassListFile={class_list}",
         f"-XX:SharedArchiveFile={part}",
         "-cp",

@@ -125,7 +125,7 @@ def site_xml(properties: Mapping[str, str]) -> str:
 def hosts_file(addresses: tuple[str, ...]) -> str:
     """Return the names that the daemons' JVMs know (`-Djdk.net.hosts.file`): each node is called by its address.
 
-    Some resolvers call all of 127/8 `localhost`; a NodeManager would then announce an address that it does not listen on.
+    Some resolvers call all of 127/8 `localhost`; a NodeManager would then announce an address where it is not.
     """
     lines = [f"127.0.0.1 {name}" for name in dict.fromkeys(("localhost", socket.gethostname()))]
     lines += [f"{address} {address}" for address in dict.fromkeys(addresses) if address != "127.0.0.1"]

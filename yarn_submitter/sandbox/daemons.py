@@ -98,20 +98,20 @@ def daemons(state: SandboxState) -> tuple[Daemon, ...]:
     ]
     found += [
         Daemon(
-            "namenode",
-            NAMENODE_CLASS,
-            "daemon",
-            ("NN_RPC", "NN_HTTP"),
-            f"{LOCALHOST}:{port['NN_HTTP']}",
-            "/jmx?qry=Hadoop:service=NameNode,name=NameNodeInfo",
-        ),
-        Daemon(
             "datanode",
             "org.apache.hadoop.hdfs.server.datanode.DataNode",
             "daemon",
             ("DN_DATA", "DN_HTTP", "DN_IPC"),
             f"{LOCALHOST}:{port['DN_HTTP']}",
             "/jmx?qry=Hadoop:service=DataNode,name=DataNodeInfo",
+        ),
+        Daemon(
+            "namenode",
+            NAMENODE_CLASS,
+            "daemon",
+            ("NN_RPC", "NN_HTTP"),
+            f"{LOCALHOST}:{port['NN_HTTP']}",
+            "/jmx?qry=Hadoop:service=NameNode,name=NameNodeInfo",
         ),
     ]
     return tuple(found)
@@ -120,6 +120,11 @@ def daemons(state: SandboxState) -> tuple[Daemon, ...]:
 def mark(state: SandboxState) -> str:
     """Return the argument that every daemon of this sandbox, and nobody else, has on its command line."""
     return f"-Dyarn.submitter.sandbox.id={state.id}"
+
+
+def temporary_directory_flag(directory: Path) -> str:
+    """Return the argument that every JVM of the sandbox in this directory has."""
+    return f"-Djava.io.tmpdir={directory / 'tmp'}"
 
 
 def java_command(state: SandboxState, directory: Path, jars: Sequence[Path], daemon: Daemon) -> list[str]:
@@ -142,7 +147,7 @@ def java_command(state: SandboxState, directory: Path, jars: Sequence[Path], dae
         "-XX:+IgnoreUnrecognizedVMOptions",
         *(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in OPENED_PACKAGES),
         f"-Djdk.net.hosts.file={directory}/conf/hosts",
-        f"-Djava.io.tmpdir={temporary}",
+        temporary_directory_flag(directory),
         f"-Dhadoop.log.dir={logs}",
         f"-Dyarn.log.dir={logs}",
         "-Dhadoop.root.logger=INFO,console",

@@ -13,6 +13,7 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 PARALLEL_DOWNLOADS = 8
-DOWNLOAD_TIMEOUT_S = 60
+DOWNLOAD_TIMEOUT_S = 30
+DOWNLOAD_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -156,30 +158,31 @@ def _complete(jars: Sequence[Jar], directory: Path, progress: Callable[[str], No
             path.unlink()
     missing = [jar for jar in jars if not (directory / jar.file_name).exists()]
     if missing:
-        with tempfile.TemporaryDirectory(prefix="download-", dir=hadoop_dir()) as temporary:
-            _download(missing, Path(temporary), directory, progress)
+        _download(missing, directory, progress)
 
 
-def _download(jars: Sequence[Jar], temporary: Path, directory: Path, progress: Callable[[str], None]) -> None:
-    context = _maven(temporary, "hadoop's jars are not in the cache")
+def _download(jars: Sequence[Jar], directory: Path, progress: Callable[[str], None]) -> None:
+    repositories = tuple(_maven(hadoop_dir(), "Hadoop's jars are not in the cache").remote_repos.values())
     total_mb = sum(jar.size for jar in jars) / 1e6
-    done_mb = 0.0
-    progress(f"downloading Hadoop {hadoop_version()}: {len(jars)} files, {total_mb:.0f} MB")
+    done_mb, said = 0.0, 0
     with ThreadPoolExecutor(PARALLEL_DOWNLOADS) as pool:
         # The largest first: the last seconds are then spent on small files, by all threads.
         todo = sorted(jars, key=lambda jar: -jar.size)
-        running: set[Future[Jar]] = {pool.submit(_fetch, context, jar, directory) for jar in todo}
+        running: set[Future[Jar]] = {pool.submit(_fetch, repositories, jar, directory) for jar in todo}
+        progress(f"downloading Hadoop {hadoop_version()}: {len(jars)} files, {total_mb:.0f} MB")
         try:
             while running:
                 finished, running = wait(running, return_when=FIRST_COMPLETED)
                 done_mb += sum(future.result().size for future in finished) / 1e6
-                progress(f"downloading Hadoop {hadoop_version()}: {done_mb:.0f} of {total_mb:.0f} MB")
+                if (percent := int(100 * done_mb / total_mb) // 5 * 5) > said:
+                    said = percent
+                    progress(f"downloading Hadoop {hadoop_version()}: {done_mb:.0f} of {total_mb:.0f} MB")
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def _fetch(context: Any, jar: Jar, directory: Path) -> Jar:
+def _fetch(repositories: Sequence[str], jar: Jar, directory: Path) -> Jar:
     """Bring one file into its place: from the user's local Maven repository if it is there, else from a remote one."""
     target = directory / jar.file_name
     beside = target.with_name(f".{jar.file_name}.part")
@@ -187,42 +190,59 @@ def _fetch(context: Any, jar: Jar, directory: Path) -> Jar:
     if _matches(local, jar):
         shutil.copyfile(local, beside)
     else:
-        artifact = context.project(jar.group, jar.artifact).at_version(jar.version).artifact(jar.classifier, "jar")
-        found = _resolve(artifact, jar)
-        if not _matches(found, jar):
-            raise StagingError(
-                Problem(
-                    "jar-checksum",
-                    f"{jar.file_name} from the Maven repository is not the file that the lock names.",
-                    f"expected sha256 {jar.sha256}, {jar.size} bytes; got {_sha256(found)}, {found.stat().st_size} bytes",
-                    "look at the mirror or proxy between here and the repository, then run the command again",
-                )
+        _fetch_remote([f"{base.rstrip('/')}/{jar.repository_path}" for base in repositories], jar, beside)
+    if not _matches(beside, jar):
+        seen = f"{beside.stat().st_size} bytes, sha256 {_sha256(beside)}"
+        beside.unlink()
+        raise StagingError(
+            Problem(
+                "jar-checksum",
+                f"{jar.file_name} from the Maven repository is not the file that the lock names.",
+                f"expected {jar.size} bytes, sha256 {jar.sha256}\ngot      {seen}",
+                "look at the mirror or proxy between here and the repository, then run the command again",
             )
-        found.replace(beside)
+        )
     beside.replace(target)
     return jar
 
 
-def _resolve(artifact: Any, jar: Jar) -> Path:
-    """Download one artifact with jgo, whose failures are several types; a full disk passes through."""
+def _fetch_remote(urls: Sequence[str], jar: Jar, target: Path) -> None:
+    """Write the first answer of the addresses to `target`; each is asked up to DOWNLOAD_TRIES times."""
+    import requests  # jgo's own HTTP library: the user's proxies, certificates and .netrc count
+
+    failures = []
+    for url in list(urls) * DOWNLOAD_TRIES:
+        try:
+            with _session().get(url, stream=True, timeout=DOWNLOAD_TIMEOUT_S) as answer, target.open("wb") as file:
+                if answer.status_code == requests.codes.ok:
+                    for block in answer.iter_content(1 << 18):
+                        file.write(block)
+                    return
+                failures.append(f"{url}: HTTP status {answer.status_code}")
+        except requests.RequestException as error:
+            failures.append(f"{url}: {error}")
+    target.unlink(missing_ok=True)
+    raise StagingError(
+        Problem(
+            "jar-download",
+            f"{jar.file_name} could not be downloaded from a Maven repository.",
+            "\n".join(dict.fromkeys(failures)),
+            "look at the network (or at [repositories] in ~/.config/jgo.conf), then run the command again: "
+            "complete files are kept",
+        )
+    )
+
+
+_thread = threading.local()
+
+
+def _session() -> Any:
+    """Return this thread's HTTP session: one connection serves many files."""
     import requests
 
-    for last_try in (False, True):
-        try:
-            return Path(artifact.resolve())
-        except (requests.RequestException, RuntimeError, AssertionError) as error:
-            Path(artifact.cached_path).unlink(missing_ok=True)
-            if last_try:
-                raise StagingError(
-                    Problem(
-                        "jar-download",
-                        f"{jar.file_name} could not be downloaded from a Maven repository.",
-                        str(error),
-                        "look at the network (or at [repositories] in ~/.config/jgo.conf), then run the command again: "
-                        "files that are complete are kept",
-                    )
-                ) from None
-    raise AssertionError
+    if not hasattr(_thread, "session"):
+        _thread.session = requests.Session()
+    return _thread.session
 
 
 def _maven(repository_cache: Path, purpose: str) -> Any:
@@ -315,7 +335,7 @@ def relock() -> str:
 
 def _locked_jar(artifact: Any) -> Jar:
     jar = Jar(artifact.groupId, artifact.artifactId, artifact.version, artifact.classifier or "", 0, "")
-    path = _resolve(artifact, jar)
+    path = Path(artifact.resolve())
     return Jar(jar.group, jar.artifact, jar.version, jar.classifier, path.stat().st_size, _sha256(path))
 
 

@@ -5,19 +5,18 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import subprocess
 import time
 import uuid
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yarn_submitter.errors import LimitError, Problem, UnreachableError, UsageError
-from yarn_submitter.sandbox import DaemonStatus, SandboxStatus, info_of, processes
+from yarn_submitter.sandbox import ARCHIVER, DaemonStatus, SandboxStatus, info_of, processes
 from yarn_submitter.sandbox.addresses import choose_ports, node_addresses
 from yarn_submitter.sandbox.archive import start_archiving
 from yarn_submitter.sandbox.config import write_configuration
 from yarn_submitter.sandbox.daemons import (
-    NAMENODE_CLASS,
     answering,
     daemons,
     environment,
@@ -25,24 +24,27 @@ from yarn_submitter.sandbox.daemons import (
     java_command,
     mark,
     running_nodes,
+    temporary_directory_flag,
     yarn_missing,
 )
 from yarn_submitter.sandbox.files import locked
 from yarn_submitter.sandbox.hdfs_dirs import make_directories
 from yarn_submitter.sandbox.jars import disk_full_is_an_error, ensure_jars, hadoop_dir
 from yarn_submitter.sandbox.java import find_java
-from yarn_submitter.sandbox.state import SandboxState, Shape, load_state, sandbox_dir, save_state
+from yarn_submitter.sandbox.state import DEFAULT_NAME, Process, SandboxState, Shape, load_state, sandbox_dir, save_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from yarn_submitter.sandbox.daemons import Daemon
     from yarn_submitter.sandbox.state import SandboxSettings
 
 STOP_GRACE_S = 5.0
 CONTAINER_GRACE_S = 1.0
+POLL_S = 0.1
 LOG_TAIL_LINES = 15
-ARCHIVER = "class-archive"
 
 
 def up(name: str, settings: SandboxSettings, progress: Callable[[str], None]) -> SandboxState:
@@ -51,24 +53,22 @@ def up(name: str, settings: SandboxSettings, progress: Callable[[str], None]) ->
     with disk_full_is_an_error(directory), _only_one(name, progress):
         state = load_state(name)
         alive = _alive(state) if state else frozenset()
-        if state:
-            _refuse_other_settings(state, settings, alive)
-            if alive == {daemon.name for daemon in daemons(state)} and not _growing(state, settings):
-                if _missing(state) == "":
-                    progress(f"sandbox {name!r} is up already")
-                    return state
-                progress(f"sandbox {name!r} is starting already")
+        if state and alive:
+            _refuse_other_settings(state, settings)
+            if _is_complete(state, settings, alive) and not _missing(state):
+                progress(f"sandbox {name!r} is up already")
+                return state
         jars = ensure_jars(progress)
-        state = _prepare(name, state, settings, alive, progress)
-        write_configuration(state, directory, hadoop_dir() / "jars")
-        children = processes.Children()
-        state = _start(state, directory, jars, alive, children, progress)
-        _wait(state, directory, children, time.monotonic() + settings.deadline_s, progress)
+        state, alive = _prepare(name, state, settings, alive, progress)
+        start = _Start(state, directory, jars, progress)
+        start.run(alive)
+        start.wait(time.monotonic() + settings.deadline_s)
         make_directories(f"127.0.0.1:{state.ports['NN_HTTP']}", state.user)
-        return _archive(state, jars, directory)
+        start.archive()
+        return start.state
 
 
-def _only_one(name: str, progress: Callable[[str], None]):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _only_one(name: str, progress: Callable[[str], None]) -> AbstractContextManager[None]:
     path = sandbox_dir(name).with_name(f"{name}.lock")
     return locked(path, lambda: progress(f"waiting for another command that works on sandbox {name!r}"))
 
@@ -79,23 +79,25 @@ def _alive(state: SandboxState) -> frozenset[str]:
     )
 
 
-def _growing(state: SandboxState, settings: SandboxSettings) -> bool:
-    return settings.nodes is not None and settings.nodes > state.shape.nodes
+def _is_complete(state: SandboxState, settings: SandboxSettings, alive: frozenset[str]) -> bool:
+    more_nodes = settings.nodes is not None and settings.nodes > state.shape.nodes
+    return not more_nodes and len(alive) == len(daemons(state))
 
 
-def _refuse_other_settings(state: SandboxState, settings: SandboxSettings, alive: frozenset[str]) -> None:
+def _refuse_other_settings(state: SandboxState, settings: SandboxSettings) -> None:
     """A running daemon keeps its configuration: only more nodes can be had without a restart."""
     wanted = state.shape.changed_by(settings)
-    same = replace(wanted, nodes=max(wanted.nodes, state.shape.nodes)) if wanted.nodes > state.shape.nodes else wanted
-    if alive and replace(same, nodes=state.shape.nodes) != state.shape or (alive and wanted.nodes < state.shape.nodes):
-        raise UsageError(
-            Problem(
-                "sandbox-settings",
-                f"Sandbox {state.name!r} runs with other settings than these.",
-                f"running: {state.shape}\nwanted:  {wanted}",
-                f"job sandbox down --name {state.name}, then run the command again",
-            )
+    if replace(wanted, nodes=0) == replace(state.shape, nodes=0) and wanted.nodes >= state.shape.nodes:
+        return
+    option = "" if state.name == DEFAULT_NAME else f" --name {state.name}"
+    raise UsageError(
+        Problem(
+            "sandbox-settings",
+            f"Sandbox {state.name!r} runs with other settings than these.",
+            f"running: {state.shape.text()}\nwanted:  {wanted.text()}",
+            f"job sandbox down{option}, then run the command again",
         )
+    )
 
 
 def _prepare(
@@ -104,109 +106,144 @@ def _prepare(
     settings: SandboxSettings,
     alive: frozenset[str],
     progress: Callable[[str], None],
-) -> SandboxState:
-    """Return the state to start with: the old one's id and ports as far as they can be kept."""
+) -> tuple[SandboxState, frozenset[str]]:
+    """Return the state to start with (the old one's id, and its ports where they can be kept), and who still runs."""
     java_home = old.java_home if old and alive else str(find_java(progress=progress).home)
     shape = (old.shape if old else Shape()).changed_by(settings)
     addresses = node_addresses(shape.nodes)
-    ports_in_use = frozenset(
-        use for daemon in (daemons(old) if old else ()) if daemon.name in alive for use in daemon.port_uses
-    )
-    return SandboxState(
+    before = old.ports if old else {}
+    in_use = frozenset(use for d in (daemons(old) if old else ()) if d.name in alive for use in d.port_uses)
+    ports = choose_ports(addresses, before, in_use)
+    moved = sorted(use for use in before if use in ports and ports[use] != before[use])
+    running = {key: process for key, process in (old.processes if old else {}).items() if key in alive}
+    if old and alive and moved:
+        # The daemons that run would look for the others where they were.
+        progress(f"ports are taken by other programs ({', '.join(moved)}): starting every daemon anew")
+        processes.end(running.values(), mark(old), STOP_GRACE_S)
+        alive, running = frozenset(), {}
+    state = SandboxState(
         name=name,
         id=old.id if old else uuid.uuid4().hex[:16],
-        user=pwd.getpwuid(os.geteuid()).pw_name,
+        user=_user(),
         java_home=java_home,
         shape=shape,
         node_addresses=addresses,
-        ports=choose_ports(addresses, old.ports if old else {}, ports_in_use),
-        processes={key: process for key, process in (old.processes if old else {}).items() if key in alive},
+        ports=ports,
+        processes=running,
     )
+    return state, alive
 
 
-def _start(
-    state: SandboxState,
-    directory: Path,
-    jars: Sequence[Path],
-    alive: frozenset[str],
-    children: processes.Children,
-    progress: Callable[[str], None],
-) -> SandboxState:
-    """Start all missing daemons at once; the NameNode's disk is formatted meanwhile when it is new."""
-    for part in ("data", "logs", "tmp"):
-        (directory / part).mkdir(parents=True, exist_ok=True)
-    missing = [daemon for daemon in daemons(state) if daemon.name not in alive]
-    progress(f"starting {', '.join(daemon.name for daemon in missing)}")
-    env = environment(state, directory)
-    for daemon in missing:
-        if daemon.name == "namenode" and not (directory / "data" / "namenode" / "current" / "VERSION").exists():
-            _format(state, directory, jars, daemon, progress)
-        command = java_command(state, directory, jars, daemon)
-        process = children.start(command, env, _log(directory, daemon.name), directory / "tmp")
-        state = replace(state, processes={**state.processes, daemon.name: process})
-        # After each one: an interrupted `up` must not leave a process that `down` does not know.
-        save_state(state)
-    return state
-
-
-def _format(
-    state: SandboxState, directory: Path, jars: Sequence[Path], namenode: Daemon, progress: Callable[[str], None]
-) -> None:
-    """Make the NameNode's empty file system."""
-    import subprocess
-
-    progress("formatting HDFS")
-    command = [*java_command(state, directory, jars, namenode), "-format", "-force", "-nonInteractive"]
-    log = directory / "logs" / "format.log"
-    with log.open("wb") as output:
-        done = subprocess.run(
-            command,
-            env=environment(state, directory),
-            cwd=directory / "tmp",
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-    if done.returncode != 0:
-        raise _died("namenode", log, state.name)
-
-
-def _wait(
-    state: SandboxState,
-    directory: Path,
-    children: processes.Children,
-    deadline: float,
-    progress: Callable[[str], None],
-) -> None:
-    """Return when HDFS and YARN are complete.
-
-    Raises:
-        UnreachableError: A daemon died.
-        LimitError: The deadline came first.
-    """
-    said = ""
-    while missing := _missing(state):
-        for daemon in daemons(state):
-            if not processes.is_alive(state.processes.get(daemon.name), mark(state)):
-                raise _died(daemon.name, _log(directory, daemon.name), state.name)
-        if missing != said:
-            progress(f"waiting for {missing}")
-            said = missing
-        if time.monotonic() > deadline:
-            raise LimitError(
-                Problem(
-                    "sandbox-deadline",
-                    f"Sandbox {state.name!r} was not ready in time: it still waits for {missing}.",
-                    f"logs: {directory / 'logs'}",
-                    f"job sandbox status --name {state.name}; a second `job sandbox up` goes on waiting",
-                )
+def _user() -> str:
+    """Return the name of the user who runs this; Java asks the system for it too."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        raise UsageError(
+            Problem(
+                "sandbox-user",
+                f"The user id {os.geteuid()} has no name on this machine, and Hadoop does not start without one.",
+                "looked for it in the system's user database",
+                f"add a line for {os.geteuid()} to /etc/passwd, or run as a user who has a name",
             )
-        children.pause(0.1)
+        ) from None
+
+
+class _Start:
+    """One run of `up`: the daemons it starts, and the state that knows each of them."""
+
+    def __init__(
+        self, state: SandboxState, directory: Path, jars: Sequence[Path], progress: Callable[[str], None]
+    ) -> None:
+        self.state = state
+        self.directory = directory
+        self.jars = jars
+        self.progress = progress
+        self.children = processes.Children()
+
+    def run(self, alive: frozenset[str]) -> None:
+        """Start all missing daemons at once; the NameNode's disk is formatted meanwhile when it is new."""
+        for part in ("data", "logs", "tmp"):
+            (self.directory / part).mkdir(parents=True, exist_ok=True)
+        write_configuration(self.state, self.directory, hadoop_dir() / "jars")
+        save_state(self.state)
+        missing = [daemon for daemon in daemons(self.state) if daemon.name not in alive]
+        if missing:
+            self.progress(f"starting {', '.join(daemon.name for daemon in missing)}")
+        env = environment(self.state, self.directory)
+        for daemon in missing:
+            if daemon.name == "namenode":
+                self._format_once(daemon)
+            command = java_command(self.state, self.directory, self.jars, daemon)
+            process = self.children.start(command, env, _log(self.directory, daemon.name), self.directory / "tmp")
+            self._remember(daemon.name, process)
+
+    def _remember(self, name: str, process: Process) -> None:
+        """Save each process at once: an interrupted `up` must not leave one that nobody knows."""
+        self.state = replace(self.state, processes={**self.state.processes, name: process})
+        save_state(self.state)
+
+    def _format_once(self, namenode: Daemon) -> None:
+        """Make the NameNode's empty file system, unless a format has once ended well."""
+        done = self.directory / "data" / "namenode.formatted"
+        if done.exists():
+            return
+        self.progress("formatting HDFS")
+        java = java_command(self.state, self.directory, self.jars, namenode)
+        log = self.directory / "logs" / "format.log"
+        with log.open("wb") as output:
+            ended = subprocess.run(
+                [*java, "-format", "-force", "-nonInteractive"],
+                env=environment(self.state, self.directory),
+                cwd=self.directory / "tmp",
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+        if ended.returncode != 0:
+            raise _died("namenode", log, self.state.name)
+        done.touch()
+
+    def wait(self, deadline: float) -> None:
+        """Return when HDFS and YARN are complete.
+
+        Args:
+            deadline: Latest time, of the monotonic clock.
+
+        Raises:
+            UnreachableError: A daemon died.
+            LimitError: The deadline came first.
+        """
+        while missing := _missing(self.state):
+            dead = {daemon.name for daemon in daemons(self.state)} - _alive(self.state)
+            for name in sorted(dead):
+                raise _died(name, _log(self.directory, name), self.state.name)
+            self.progress(f"waiting for {missing}")
+            if time.monotonic() > deadline:
+                raise LimitError(
+                    Problem(
+                        "sandbox-deadline",
+                        f"Sandbox {self.state.name!r} was not ready in time: it still waits for {missing}.",
+                        f"logs: {self.directory / 'logs'}",
+                        "run the command again: it goes on waiting",
+                    )
+                )
+            self.children.pause(POLL_S)
+
+    def archive(self) -> None:
+        """Begin the class-data archive if this Java has none yet; it is for the next start."""
+        pid = start_archiving(self.state, self.jars, self.directory, mark(self.state))
+        if pid is not None:
+            self._remember(ARCHIVER, Process(pid, processes.start_time(pid) or ""))
 
 
 def _missing(state: SandboxState) -> str:
-    return ", ".join(filter(None, (hdfs_missing(state), yarn_missing(state))))
+    """Return what is not ready yet, in words; empty when jobs can be submitted."""
+    if words := ", ".join(filter(None, (hdfs_missing(state), yarn_missing(state)))):
+        return words
+    # For a while after its death the ResourceManager counts a NodeManager as running.
+    return ", ".join(name for name, answer in answering(daemons(state)).items() if not answer)
 
 
 def _log(directory: Path, daemon: str) -> Path:
@@ -218,25 +255,15 @@ def _died(daemon: str, log: Path, name: str) -> UnreachableError:
         tail = log.read_text("utf-8", "replace").splitlines()[-LOG_TAIL_LINES:]
     except OSError as error:
         tail = [str(error)]
+    taken = any("BindException" in line or "Port in use" in line for line in tail)
     return UnreachableError(
         Problem(
             "sandbox-daemon-died",
             f"The {daemon} of sandbox {name!r} died while it started; its log is {log}.",
-            "\n".join(line[:300] for line in tail),
-            f"less {log}",
+            "\n".join(line[:300] for line in tail) or "the log is empty: it was killed",
+            "run the command again: it takes another port" if taken else f"less {log}",
         )
     )
-
-
-def _archive(state: SandboxState, jars: Sequence[Path], directory: Path) -> SandboxState:
-    """Begin the class-data archive if this Java has none yet; it is for the next start."""
-    pid = start_archiving(state, jars, directory, mark(state))
-    if pid is None:
-        return state
-    process = processes.Process(pid, processes.start_time(pid) or "")
-    state = replace(state, processes={**state.processes, ARCHIVER: process})
-    save_state(state)
-    return state
 
 
 def status(name: str) -> SandboxStatus:
@@ -254,8 +281,9 @@ def status(name: str) -> SandboxStatus:
         # A dead daemon's port may be another program's by now.
         answer = living and answers[daemon.name]
         found.append(DaemonStatus(daemon.name, process.pid if process else None, daemon.address, living, answer, log))
-    complete = all(daemon.answering for daemon in found) and _missing(state) == ""
-    return SandboxStatus(name, info_of(state), tuple(found), running_nodes(state), up=complete)
+    complete = all(daemon.alive for daemon in found) and not _missing(state)
+    nodes = running_nodes(state) if "resourcemanager" in alive else 0
+    return SandboxStatus(name, info_of(state), tuple(found), nodes, up=complete)
 
 
 def down(name: str, *, delete: bool, progress: Callable[[str], None]) -> bool:
@@ -263,16 +291,19 @@ def down(name: str, *, delete: bool, progress: Callable[[str], None]) -> bool:
     directory = sandbox_dir(name)
     with _only_one(name, progress):
         state = load_state(name)
-        if state is None:
-            return False
-        ours = [process for process in state.processes.values() if processes.is_alive(process, mark(state))]
+        # By its directory a daemon is found that was started just before `up` was killed, or whose state is gone.
+        flag = temporary_directory_flag(directory)
+        ours = {process.pid: process for process in processes.with_argument(flag)}
+        if state:
+            ours |= {p.pid: p for p in state.processes.values() if processes.is_alive(p, mark(state))}
         if ours:
             progress(f"ending {len(ours)} processes of sandbox {name!r}")
-        processes.end(ours, mark(state), STOP_GRACE_S)
-        left = processes.end_marked(state.id, CONTAINER_GRACE_S)
+        processes.end(ours.values(), mark(state) if state else flag, STOP_GRACE_S)
+        left = processes.end_marked(state.id, CONTAINER_GRACE_S) if state else 0
         if left:
             progress(f"ended {left} processes that containers had left")
-        save_state(replace(state, processes={}))
-        if delete:
+        if state:
+            save_state(replace(state, processes={}))
+        if delete and directory.exists():
             shutil.rmtree(directory)
         return bool(ours or left)

@@ -97,10 +97,21 @@ def is_alive(process: Process | None, mark: str) -> bool:
     return mark in command_line(process.pid).split()
 
 
+def with_argument(argument: str) -> list[Process]:
+    """Return all processes that have this very argument on their command line (Linux; else none)."""
+    pids = [pid for pid in _all_pids() if argument in command_line(pid).split()]
+    return [Process(pid, started) for pid in pids if (started := start_time(pid))]
+
+
+def _all_pids() -> list[int]:
+    return [int(entry.name) for entry in _PROC.iterdir() if entry.name.isdigit()] if _HAS_PROC else []
+
+
 def end(processes: Iterable[Process], mark: str, grace_s: float) -> None:
-    """End those of the processes that are ours: TERM, then KILL after the grace; return when none is left."""
+    """End those of the processes that have the mark: TERM, then KILL after the grace; return when none is left."""
+    every = list(processes)
     for number, patience_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, 10.0)):
-        left = [process for process in processes if is_alive(process, mark)]
+        left = [process for process in every if is_alive(process, mark)]
         for process in left:
             _signal(process.pid, number)
         deadline = time.monotonic() + patience_s
@@ -112,14 +123,13 @@ def marked_pids(sandbox_id: str) -> list[int]:
     """Return the ids of all processes that have the sandbox's id in their environment (Linux; else none)."""
     mark = f"{CONTAINER_MARK}={sandbox_id}".encode()
     found = []
-    for entry in _PROC.iterdir() if _HAS_PROC else ():
-        if entry.name.isdigit():
-            try:
-                environ = (entry / "environ").read_bytes()
-            except OSError:
-                continue
-            if mark in environ.split(b"\0"):
-                found.append(int(entry.name))
+    for pid in _all_pids():
+        try:
+            environ = (_PROC / str(pid) / "environ").read_bytes()
+        except OSError:
+            continue
+        if mark in environ.split(b"\0"):
+            found.append(pid)
     return found
 
 

@@ -22,11 +22,13 @@ from yarn_submitter.errors import Problem, UsageError
 from yarn_submitter.sandbox.files import write_beside
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 STATE_VERSION = 1
 DEFAULT_NAME = "default"
+# Lowest and highest value of each number; memory: the daemons' smallest allocation, and what fits their 32 bits.
+_LIMITS = {"nodes": (1, 200), "memory_mb": (64, 2**31 - 1), "vcores": (1, 2**31 - 1), "gpus": (0, 2**31 - 1)}
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,28 @@ class Shape:
     gpus: int = 4
     properties: Mapping[str, str] = field(default_factory=dict)
 
+    def text(self) -> str:
+        """Return the settings as they are typed."""
+        numbers = (f"--{key} {getattr(self, key)}" for key in _LIMITS)
+        return " ".join([*numbers, *(f"--set {key}={value}" for key, value in self.properties.items())])
+
     def changed_by(self, settings: SandboxSettings) -> Shape:
-        """Return this shape with everything that `settings` names."""
+        """Return this shape with everything that `settings` names.
+
+        Raises:
+            UsageError: A number is out of its range.
+        """
         asked = {key: value for key, value in asdict(settings).items() if value is not None and key != "deadline_s"}
+        for key, (lowest, highest) in _LIMITS.items():
+            if key in asked and not lowest <= asked[key] <= highest:
+                raise UsageError(
+                    Problem(
+                        "sandbox-value",
+                        f"A sandbox cannot have --{key} {asked[key]}.",
+                        f"from {lowest} to {highest} it can",
+                        f"job sandbox up --{key} {min(max(asked[key], lowest), highest)}",
+                    )
+                )
         return replace(self, **asked)
 
 
@@ -97,6 +118,28 @@ class SandboxState:
     node_addresses: tuple[str, ...]
     ports: Mapping[str, int]
     processes: Mapping[str, Process]
+
+
+def parse_properties(words: Sequence[str]) -> dict[str, str]:
+    """Read `key=value` words; the last one of a key wins.
+
+    Raises:
+        UsageError: A word has no `=`, or no key.
+    """
+    found = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(
+                Problem(
+                    "sandbox-property",
+                    f"--set {word!r} is not a property.",
+                    "a property is key=value",
+                    "job sandbox up --set dfs.replication=1",
+                )
+            )
+        found[key.strip()] = value
+    return found
 
 
 def sandbox_dir(name: str) -> Path:
