@@ -1,0 +1,259 @@
+"""Every decision about a job, as one pure function: what is known and the time in, actions with their reasons out.
+
+docs/failures.md holds the same rules as a table. The defaults are those that Submarine's and TonY's users expect.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+
+from am.agent import words
+from am.agent.snapshot import EXECUTOR, YARN
+from am.contract import states, wire
+from am.contract.events import JobEnded, TaskExited, TaskUploaded
+from am.contract.job import split_task
+
+if typing.TYPE_CHECKING:
+    from am.agent.snapshot import Signs, Snapshot, Task
+    from am.contract.job import JobPlan
+
+FIRST_WAITING_S = 30.0  # DESIGN: a reason for waiting is shown after 30 s, and again when it changed
+DOUBT_S = 3.0  # how long a failure waits for news of a task whose connection went down before it
+LAST_WORDS_S = 5.0  # what a task gets beyond its deadlines to say that it is done
+CHIEF = "chief"
+KILLED_CODE = 137
+LIMIT_CODE = 75
+LOST_CODE = 76
+RESULTS_CODE = 73
+
+
+@dataclasses.dataclass(frozen=True)
+class ReleaseGang:
+    """Every task is up: say who is where, and let all of them start."""
+
+    topology: dict[str, tuple[str, ...]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Say:
+    """Tell the user what the job waits for."""
+
+    sentence: str
+
+
+@dataclasses.dataclass(frozen=True)
+class LoseTask:
+    """Give a task up: its end is `exit`."""
+
+    exit: TaskExited
+
+
+@dataclasses.dataclass(frozen=True)
+class LoseResults:
+    """Give a task's results up: what became of them is `upload`."""
+
+    upload: TaskUploaded
+
+
+@dataclasses.dataclass(frozen=True)
+class StopJob:
+    """Stop every task; the job will end as `verdict` says."""
+
+    verdict: JobEnded
+    upload_s: float
+
+
+@dataclasses.dataclass(frozen=True)
+class EndJob:
+    """Nothing more is to come: write the verdict and leave."""
+
+    verdict: JobEnded
+
+
+Action = ReleaseGang | Say | LoseTask | LoseResults | StopJob | EndJob
+Decision = tuple[Action, str]
+
+
+def decide(plan: JobPlan, snapshot: Snapshot, signs: Signs, now_s: float) -> tuple[Decision, ...]:
+    """Return what to do now, each with its reason; nothing when there is nothing to do.
+
+    Args:
+        plan: The job.
+        snapshot: The job as it stands.
+        signs: Who was heard when.
+        now_s: Seconds since the epoch by the agent's clock.
+    """
+    if snapshot.verdict is not None or snapshot.started_s is None:
+        return ()
+    if snapshot.stopping is not None:
+        return _end(plan, snapshot, now_s)
+    if snapshot.blamed:
+        return _failure(plan, snapshot, signs, now_s)
+    if _succeeded(plan, snapshot):
+        verdict = JobEnded(now_s, states.SUCCEEDED, 0, "task", "", words.success(plan, snapshot))
+        return ((StopJob(verdict, plan.limits.upload_s), verdict.message),)
+    if not snapshot.holding:
+        return _all_forgiven_failed(plan, snapshot, now_s)
+    if not snapshot.topology:
+        return _gather(plan, snapshot, signs, now_s)
+    return ()
+
+
+def overdue(plan: JobPlan, snapshot: Snapshot, signs: Signs, now_s: float) -> tuple[Decision, ...]:
+    """Return which tasks and containers are given up because nothing was heard of them; walks all tasks."""
+    if snapshot.verdict is not None:
+        return ()
+    lost: list[Decision] = []
+    silence_s, registration_s = plan.limits.silence_s, plan.limits.registration_s
+    for task in snapshot.tasks.values():
+        heard_s = signs.heard_s.get(task.name)
+        if not silence_s or task.settled or heard_s is None or now_s - heard_s <= silence_s:
+            continue
+        reason = f"{task.name} on {task.host} was not heard of for {silence_s} s"
+        lost.extend((action, reason) for action in lose(snapshot, task, heard_s, KILLED_CODE, "task-silent", reason))
+    for container_id, seen in signs.sightings.items():
+        index = snapshot.free_index(seen.role)
+        since_s = seen.running_since_s
+        if not registration_s or index is None or since_s is None or now_s - since_s <= registration_s:
+            continue
+        task = snapshot.tasks[f"{seen.role}:{index}"]
+        reason = f"container {container_id} runs for {registration_s} s and its executor has not registered"
+        host = seen.node_http.rpartition(":")[0]
+        lost.append((LoseTask(never_up(task, now_s, host, LIMIT_CODE, "registration-timeout", reason)), reason))
+    return tuple(lost)
+
+
+def never_up(task: Task, now_s: float, host: str, code: int, problem: str, tail: str) -> TaskExited:
+    """Return the end of a task whose container ended, or was given up, before its executor registered."""
+    return TaskExited(now_s, task.name, task.attempt, host, code, YARN, tail=tail, problem=problem)
+
+
+def lose(snapshot: Snapshot, task: Task, since_s: float, code: int, problem: str, tail: str) -> tuple[Action, ...]:
+    """Return how a registered task is given up whose container is gone, or was not heard of since `since_s`.
+
+    A task whose program had ended before keeps that end; only its results are lost then.
+    """
+    if task.exit is not None:
+        said = tail.splitlines()[0] if tail else "its container is gone"
+        return (LoseResults(TaskUploaded(since_s, task.name, task.attempt, 0, 0, f"not carried: {said}")),)
+    stopped = snapshot.stopping is not None and since_s >= snapshot.stopping_since_s
+    exit_ = TaskExited(since_s, task.name, task.attempt, task.host, code, YARN, stopped, tail, problem)
+    return (LoseTask(exit_),)
+
+
+def kill(plan: JobPlan, snapshot: Snapshot, by: str, reason: str, now_s: float) -> tuple[Decision, ...]:
+    """Return what a client's stop does: the job ends as KILLED unless it has failed already; uploads get the grace."""
+    if snapshot.verdict is not None:
+        return ()
+    earlier = snapshot.stopping.verdict if snapshot.stopping is not None else None
+    if earlier is not None and earlier.state == states.KILLED:
+        return ()
+    said = f"killed by {by}" + (f": {reason}" if reason else "")
+    verdict = JobEnded(now_s, states.KILLED, KILLED_CODE, "client", "job-killed", f"the job was {said}")
+    if earlier is not None and earlier.state == states.FAILED:
+        verdict = earlier
+    # 0 means no limit in an order, which is never meant here.
+    return ((StopJob(verdict, max(1.0, plan.limits.stop_grace_s)), said),)
+
+
+def order(plan: JobPlan, snapshot: Snapshot) -> wire.Orders:
+    """Return what the agent wants of every task now: of each the same, while tasks are not restarted."""
+    number = snapshot.order_id
+    if snapshot.verdict is not None:
+        return wire.Orders(number, wire.LEAVE)
+    if snapshot.stopping is not None:
+        if not snapshot.topology:  # no command was ever started: nothing to stop, nothing to carry
+            return wire.Orders(number, wire.LEAVE)
+        return wire.Orders(
+            number, wire.STOP, grace_s=float(plan.limits.stop_grace_s), upload_s=snapshot.stopping.upload_s
+        )
+    if snapshot.topology:
+        return wire.Orders(number, wire.START, topology=dict(snapshot.topology))
+    return wire.Orders(number, wire.WAIT)
+
+
+def _failure(plan: JobPlan, snapshot: Snapshot, signs: Signs, now_s: float) -> tuple[Decision, ...]:
+    task = snapshot.tasks[snapshot.blamed]
+    exit_ = task.exit
+    assert exit_ is not None  # noqa: S101 - the fold blames ended tasks only
+    # A task that died takes its peers with it, and theirs may be the first word that comes: wait for the silent one.
+    if any(since_s <= exit_.time and now_s - since_s < DOUBT_S for since_s in signs.doubted_s.values()):
+        return ()
+    return _fail(plan, words.blame(task, exit_), now_s)
+
+
+def _fail(plan: JobPlan, verdict: JobEnded, now_s: float) -> tuple[Decision, ...]:
+    return ((StopJob(dataclasses.replace(verdict, time=now_s), plan.limits.upload_s), verdict.message),)
+
+
+def _succeeded(plan: JobPlan, snapshot: Snapshot) -> bool:
+    role = split_task(plan.main_task)[0]
+    if plan.done_when == CHIEF and role == CHIEF:
+        chiefs = snapshot.role(CHIEF)
+        if chiefs and all(task.state == states.SUCCEEDED for task in chiefs):
+            return True
+    return not snapshot.holding and any(
+        task.tracked and task.state == states.SUCCEEDED for task in snapshot.tasks.values()
+    )
+
+
+def _all_forgiven_failed(plan: JobPlan, snapshot: Snapshot, now_s: float) -> tuple[Decision, ...]:
+    task = snapshot.tasks.get(snapshot.failed)
+    if task is None or task.exit is None:
+        return ()
+    verdict = words.blame(task, task.exit)
+    message = f"no task succeeded; the first to fail: {verdict.message}"
+    return _fail(plan, dataclasses.replace(verdict, message=message), now_s)
+
+
+def _gather(plan: JobPlan, snapshot: Snapshot, signs: Signs, now_s: float) -> tuple[Decision, ...]:
+    if snapshot.registered == len(snapshot.tasks):
+        topology = {
+            role.name: tuple(task.address for task in snapshot.role(role.name)) for role in plan.roles if role.instances
+        }
+        return ((ReleaseGang(topology), f"all {snapshot.registered} tasks are up"),)
+    # A queue may make a job wait for ever; a part of a gang may not hold its containers for ever.
+    hold_s, since_s = plan.limits.gang_hold_s, snapshot.first_registered_s
+    if hold_s and since_s is not None and now_s - since_s > hold_s:
+        message = f"only a part of the job came up within {hold_s} s: {words.shortage(plan, snapshot, signs)}"
+        verdict = JobEnded(now_s, states.FAILED, LIMIT_CODE, "yarn", "gang-timeout", message)
+        return _fail(plan, verdict, now_s)
+    last_s = snapshot.started_s if snapshot.waiting is None else snapshot.waiting.time
+    if last_s is not None and now_s - last_s >= FIRST_WAITING_S:
+        sentence = f"waiting for {words.shortage(plan, snapshot, signs)}"
+        if snapshot.waiting is None or snapshot.waiting.reason != sentence:
+            return ((Say(sentence), "the gang is not complete"),)
+    return ()
+
+
+def _end(plan: JobPlan, snapshot: Snapshot, now_s: float) -> tuple[Decision, ...]:
+    stopping = snapshot.stopping
+    assert stopping is not None  # noqa: S101 - asked before
+    assert stopping.verdict is not None  # noqa: S101 - this agent always writes it
+    limits = plan.limits
+    due_s = stopping.time + limits.stop_grace_s + stopping.upload_s + LAST_WORDS_S
+    late = stopping.upload_s > 0 and now_s > due_s
+    if snapshot.topology and snapshot.unsettled and not late:
+        return ()
+    verdict = dataclasses.replace(_with_results(plan, snapshot, stopping.verdict), time=now_s)
+    reason = "not all tasks answered in time" if snapshot.topology and snapshot.unsettled else "all tasks have ended"
+    return ((EndJob(verdict), reason),)
+
+
+def _with_results(plan: JobPlan, snapshot: Snapshot, verdict: JobEnded) -> JobEnded:
+    """Return the verdict, which is no success when the results of a task that succeeded did not reach the store."""
+    if verdict.state != states.SUCCEEDED:
+        return verdict
+    for task in snapshot.tasks.values():
+        if task.state != states.SUCCEEDED or task.forgiven or not task.tracked:
+            continue
+        if task.exit is None or task.exit.stopped or task.exit.witness != EXECUTOR:
+            continue
+        problem = f"not carried within {plan.limits.upload_s} s" if task.upload is None else task.upload.problem
+        if problem:
+            message = f"{task.name} on {task.host} succeeded, but its results are not on the store: {problem}"
+            return JobEnded(
+                verdict.time, states.FAILED, RESULTS_CODE, "task", "results-not-carried", message, task.name, task.host
+            )
+    return verdict

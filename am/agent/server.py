@@ -1,0 +1,147 @@
+"""The agent's HTTPS server: turns wire.py's requests into calls of the loop and answers into bodies; decides nothing."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import logging
+import ssl
+import typing
+
+from aiohttp import web
+
+from am.agent.loop import Refusal
+from am.contract import wire
+from am.contract.codec import ContractError
+
+if typing.TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from am.agent.loop import JobLoop
+
+KEEPALIVE_S = 2 * wire.MAX_HOLD_S
+LOG = logging.getLogger(__name__)
+TASK, CLIENT = "task", "client"
+
+
+class PortsTaken(Exception):  # noqa: N818 - a fact, reported as one sentence
+    """None of the job's ports is free on this host."""
+
+
+class Server:
+    """Answers executors and clients.
+
+    Args:
+        loop: Whom to ask.
+        secret: The job's; tokens derive from it.
+        certificate: Path of the job's certificate (PEM).
+        key: Path of its key.
+    """
+
+    def __init__(self, loop: JobLoop, secret: str, certificate: str, key: str) -> None:
+        self._loop = loop
+        self._tokens = {TASK: wire.task_token(secret).encode(), CLIENT: wire.client_token(secret).encode()}
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
+        self._tls.load_cert_chain(certificate, key)
+        self._routes: dict[tuple[str, str], tuple[str, Callable[[web.Request], Awaitable[typing.Any]]]] = {
+            ("POST", "/register"): (TASK, self._posted(wire.Register, loop.register)),
+            ("POST", "/beat"): (TASK, self._beat),
+            ("POST", "/exit"): (TASK, self._posted(wire.Exit, loop.exit)),
+            ("POST", "/done"): (TASK, self._posted(wire.Done, loop.done)),
+            ("POST", "/stop"): (CLIENT, self._posted(wire.Stop, loop.stop)),
+            ("GET", "/events"): (CLIENT, self._events),
+        }
+        self._runner: web.AppRunner | None = None
+        self._encoded: dict[bool, tuple[wire.Orders, bytes]] = {}
+
+    async def listen(self, ports: tuple[int, ...]) -> int:
+        """Listen on all interfaces at the first free of `ports`; return it.
+
+        Raises:
+            PortsTaken: None is free.
+        """
+        # Broken connections, scanners and wrong certificates are no news; what matters is logged here.
+        logging.getLogger("aiohttp").setLevel(logging.CRITICAL)
+        application = web.Application(client_max_size=wire.MAX_BODY_BYTES)
+        application.router.add_route("*", "/{path:.*}", self._handle)
+        self._runner = web.AppRunner(
+            application, access_log=None, handler_cancellation=True, keepalive_timeout=KEEPALIVE_S, shutdown_timeout=0.5
+        )
+        await self._runner.setup()
+        for port in ports:
+            site = web.TCPSite(self._runner, "0.0.0.0", port, ssl_context=self._tls, backlog=1024)  # noqa: S104
+            try:
+                await site.start()
+            except OSError as error:
+                LOG.info("port %d: %s", port, error.strerror)
+                await site.stop()
+            else:
+                return port
+        raise PortsTaken(f"none of the ports {', '.join(str(port) for port in ports)} is free")
+
+    async def close(self) -> None:
+        """Stop listening and end open connections."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _handle(self, request: web.Request) -> web.Response:
+        self._loop.answering(1)
+        try:
+            return await self._answer(request)
+        except Refusal as refusal:
+            return _problem(refusal.status, refusal.problem, refusal.message)
+        except ContractError as error:
+            return _problem(400, "not-understood", str(error))
+        except web.HTTPRequestEntityTooLarge:
+            return _problem(413, "too-large", f"a body has at most {wire.MAX_BODY_BYTES} bytes")
+        except Exception:
+            LOG.exception("a request could not be answered")
+            return _problem(500, "internal", "the agent made an error; its log says more")
+        finally:
+            self._loop.answering(-1)
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        path = request.path.removeprefix(wire.PREFIX) if request.path.startswith(wire.PREFIX + "/") else ""
+        found = self._routes.get((request.method, path))
+        if found is None:
+            return _problem(404, "no-such-path", f"{request.method} {request.path[:100]} is not part of the wire")
+        who, call = found
+        given = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+        if not hmac.compare_digest(given.encode(errors="replace"), self._tokens[who]):
+            return _problem(401, "wrong-token", f"this request needs the {who} token of the job")
+        return _json(await call(request))
+
+    @staticmethod
+    def _posted(
+        kind: type[typing.Any], call: Callable[[typing.Any], typing.Any]
+    ) -> Callable[[web.Request], Awaitable[typing.Any]]:
+        async def answer(request: web.Request) -> typing.Any:
+            return call(wire.decode(kind, await request.read()))
+
+        return answer
+
+    async def _beat(self, request: web.Request) -> bytes:
+        order = await self._loop.beat(wire.decode(wire.Beat, await request.read()))
+        # All tasks get the same value; a topology of thousands of tasks is turned into bytes once.
+        key = bool(order.topology)
+        if key not in self._encoded or self._encoded[key][0] is not order:
+            self._encoded[key] = (order, wire.encode(order))
+        return self._encoded[key][1]
+
+    async def _events(self, request: web.Request) -> wire.Events:
+        try:
+            start, wait_s = int(request.query.get("from", "0")), float(request.query.get("wait_s", "0"))
+        except ValueError:
+            raise Refusal(400, "not-understood", "from and wait_s must be numbers") from None
+        return await self._loop.events_from(max(0, start), wait_s)
+
+
+def _json(answer: typing.Any) -> web.Response:
+    body = answer if isinstance(answer, bytes) else wire.encode(answer)
+    return web.Response(body=body, content_type="application/json")
+
+
+def _problem(status: int, problem: str, message: str) -> web.Response:
+    body = json.dumps({"problem": problem, "message": message}).encode()
+    return web.Response(body=body, status=status, content_type="application/json")

@@ -1,0 +1,110 @@
+"""YARN as the second witness: asks for containers that are not registered, and for those whose connection broke.
+
+An executor's own word comes at once; only where it is missing is anybody asked, so a job that goes well costs one call
+each two seconds until its gang is complete, and none after.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import typing
+
+from am.agent.cluster import ENDED, GIVEN, GONE, LOCALIZING, RUNNING, ClusterError
+from am.agent.snapshot import Sighting
+
+if typing.TYPE_CHECKING:
+    from am.agent.cluster import Cluster, Container
+    from am.agent.loop import JobLoop
+
+GATHERING_S = 2.0  # between two looks at containers that are not registered
+DOUBT_S = 0.5  # between two looks at a container whose connection broke
+OLD_DOUBT_S = 5.0  # the same, when its node has said for DOUBT_GETS_OLD_S that it runs
+DOUBT_GETS_OLD_S = 10.0
+LATE_S = 3.0  # a beat that comes so much too late is missed
+LOOKS_AT_ONCE = 20
+LOG = logging.getLogger(__name__)
+
+
+class Witness:
+    """Feeds the loop with what YARN knows."""
+
+    def __init__(self, loop: JobLoop, cluster: Cluster) -> None:
+        self._loop = loop
+        self._cluster = cluster
+        self._reported: set[str] = set()
+
+    async def run(self) -> None:
+        """Watch until the job has its verdict."""
+        await asyncio.gather(self._watch_gathering(), self._watch_doubts())
+
+    async def _watch_gathering(self) -> None:
+        while not self._loop.snapshot.topology and self._loop.snapshot.stopping is None:
+            try:
+                await self.look_for_unregistered()
+            except ClusterError as error:
+                LOG.warning("%s", error)
+            await asyncio.sleep(GATHERING_S)
+
+    async def look_for_unregistered(self) -> None:
+        """Report containers that ended before their executor registered, and remember what the others do.
+
+        Raises:
+            ClusterError: The launcher does not list them.
+        """
+        found = await self._cluster.containers()
+        known = self._loop.snapshot.containers.keys() | self._reported
+        open_ = [item for item in found if item.id and item.id not in known and item.state in {GIVEN, ENDED}]
+        before = self._loop.signs.sightings
+        self._loop.signs.sightings = {
+            item.id: before.get(item.id, Sighting(item.role, item.node_http)) for item in open_ if item.state == GIVEN
+        }
+        for start in range(0, len(open_), LOOKS_AT_ONCE):
+            await asyncio.gather(*(self._look_at(item) for item in open_[start : start + LOOKS_AT_ONCE]))
+
+    async def _look_at(self, item: Container) -> None:
+        word = await self._cluster.look(item.id, item.node_http)
+        if item.id in self._loop.snapshot.containers:
+            return  # it has registered meanwhile
+        sightings = self._loop.signs.sightings
+        if ENDED in {word.state, item.state}:
+            self._reported.add(item.id)
+            host = item.node_http.rpartition(":")[0]
+            said = word.words if word.state == ENDED and word.words else item.words
+            self._loop.container_ended(item.id, item.role, host, word.code, said)
+        elif word.state == LOCALIZING:
+            sightings[item.id] = Sighting(item.role, item.node_http)
+        elif word.state == RUNNING:
+            seen = sightings.get(item.id)
+            since_s = self._loop.clock() if seen is None or seen.running_since_s is None else seen.running_since_s
+            sightings[item.id] = Sighting(item.role, item.node_http, localizing=False, running_since_s=since_s)
+
+    async def _watch_doubts(self) -> None:
+        while self._loop.snapshot.verdict is None:
+            doubts = self._doubts()
+            await asyncio.gather(*(self._ask(task) for task in list(doubts)[:LOOKS_AT_ONCE]))
+            if not doubts:
+                pause_s = LATE_S
+            elif min(doubts.values()) < DOUBT_GETS_OLD_S:
+                pause_s = DOUBT_S
+            else:
+                pause_s = OLD_DOUBT_S
+            await self._loop.suspicion(pause_s)
+
+    def _doubts(self) -> dict[str, float]:
+        """Return the tasks whose executor may be gone, with the age of the doubt in seconds."""
+        now_s = self._loop.clock()
+        doubts = {task: now_s - since_s for task, since_s in self._loop.signs.doubted_s.items()}
+        late_s = LATE_S + self._loop.beat_s
+        for task, heard_s in self._loop.signs.heard_s.items():
+            if task not in doubts and not self._loop.held.get(task) and now_s - heard_s > late_s:
+                doubts[task] = now_s - heard_s - late_s
+        settled = [task for task in doubts if self._loop.snapshot.tasks[task].settled]
+        return {task: age_s for task, age_s in doubts.items() if task not in settled}
+
+    async def _ask(self, name: str) -> None:
+        task = self._loop.snapshot.tasks[name]
+        heard_s = self._loop.signs.heard_s.get(name)
+        word = await self._cluster.look(task.container_id, task.node_http)
+        if word.state in {ENDED, GONE} and self._loop.signs.heard_s.get(name) == heard_s:
+            self._loop.container_ended(task.container_id, task.role, task.host, word.code, word.words)
