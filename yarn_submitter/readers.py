@@ -49,8 +49,16 @@ def number(data: Any, key: str, default: float = 0.0) -> float:
 
 
 def integer(data: Any, key: str, default: int = 0) -> int:
-    """Return a whole number, also of a string that holds one."""
-    return int(number(data, key, default))
+    """Return a whole number, also of a string that holds one; exact up to 64 bits, which a float is not."""
+    value = data.get(key) if isinstance(data, dict) else None
+    return value if type(value) is int else _whole(value, default)
+
+
+def _whole(value: Any, default: int) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return int(number({"": value}, "", default))
 
 
 def words(data: Any, key: str) -> tuple[str, ...]:

@@ -103,7 +103,7 @@ class ResourceManager:
     """The active ResourceManager of a cluster.
 
     Every method raises UnreachableError [rm-unreachable] when none answers, DeniedError when the cluster refuses,
-    UsageError [rm-refused] when it takes the request for wrong.
+    UsageError [rm-refused] when it does not accept the request.
     """
 
     def __init__(self, conf: HadoopConf, user: str) -> None:
@@ -157,7 +157,7 @@ class ResourceManager:
         }
         answer = self._send("GET", "/apps", {key: value for key, value in asked.items() if value})
         found = [_app(data) for data in items(answer, "apps", "app")]
-        return sorted(found, key=lambda app: (app.started_s, app.id), reverse=True)
+        return sorted(found, key=lambda app: _age(app.id), reverse=True)
 
     def kill(self, app_id: str, why: str) -> bool:
         """Ask for an application's end; `why` becomes its diagnostics.
@@ -227,6 +227,11 @@ def _standby(answer: Answer) -> str:
     return ""
 
 
+def _age(app_id: str) -> tuple[int, ...]:
+    """Return start of the ResourceManager and number; start times are lost when a ResourceManager recovers."""
+    return tuple(int(part) for part in app_id.split("_") if part.isdigit())
+
+
 def _app(data: Any) -> App:
     am_logs = text(data, "amContainerLogs")
     return App(
@@ -290,7 +295,7 @@ def _refusal(answer: Answer, what: str) -> UsageError | DeniedError | Unreachabl
         return UnreachableError(
             Problem("rm-failed", sentence, f"{name} {message}".strip(), "try again; see the log of the ResourceManager")
         )
-    return UsageError(Problem("rm-refused", f"The ResourceManager takes {what} for wrong.", said))
+    return UsageError(Problem("rm-refused", f"The ResourceManager does not accept the request {what}.", said))
 
 
 def _not_json(answer: Answer) -> Problem:

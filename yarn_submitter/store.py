@@ -9,10 +9,9 @@ Files are written beside their place, as `<name>.ys-tmp-<random>`, and renamed: 
 
 from __future__ import annotations
 
+import os
 import posixpath
-import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol, TypeVar
@@ -24,7 +23,7 @@ from yarn_submitter.readers import integer, items, member, text
 from yarn_submitter.webhdfs import Sent, WebHdfs, missing
 
 TEMPORARY = ".ys-tmp-"
-_THREADS = 4
+_THREADS = 8
 
 T = TypeVar("T")
 Progress = Callable[[int], None]  # told how many bytes more have come
@@ -233,7 +232,7 @@ class HdfsStore:
     def rename(self, source: str, target: str, *, overwrite: bool = False) -> None:
         """See Store."""
         options = {"destination": target, "renameoptions": "OVERWRITE" if overwrite else "NONE"}
-        self._hdfs.call("PUT", source, "RENAME", options)
+        self._hdfs.call("PUT", source, "RENAME", options, about=target)
 
     def delete(self, path: str, *, recursive: bool = False) -> bool:
         """See Store."""
@@ -250,7 +249,7 @@ class HdfsStore:
         return Usage(integer(data, "length"), integer(data, "fileCount"), integer(data, "directoryCount"))
 
     def _write(self, path: str, data: Sent, mode: int, *, overwrite: bool) -> None:
-        beside = f"{path}{TEMPORARY}{secrets.token_hex(4)}"
+        beside = f"{path}{TEMPORARY}{os.urandom(4).hex()}"
         try:
             self._hdfs.create(beside, data, mode)
             self.rename(beside, path, overwrite=overwrite)
@@ -266,7 +265,7 @@ class HdfsStore:
             return
 
     def _fetch(self, path: str, local: Path, progress: Progress | None) -> None:
-        beside = local.with_name(f"{local.name}{TEMPORARY}{secrets.token_hex(4)}")
+        beside = local.with_name(f"{local.name}{TEMPORARY}{os.urandom(4).hex()}")
         try:
             local.parent.mkdir(parents=True, exist_ok=True)
             with beside.open("wb") as target:
@@ -283,6 +282,8 @@ class HdfsStore:
 
 def _all_at_once(work: Callable[[T], object], todo: Iterable[T]) -> None:
     """Do a few at a time; the first failure is raised, and nothing new is begun after it."""
+    from concurrent.futures import ThreadPoolExecutor  # 9 ms that most commands need not spend
+
     pool = ThreadPoolExecutor(_THREADS)
     try:
         for future in [pool.submit(work, one) for one in todo]:

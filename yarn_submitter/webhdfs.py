@@ -26,7 +26,8 @@ _NO_SPACE = (
     "No space left",
 )
 _MISSING = "FileNotFoundException"
-_EXISTS = ("FileAlreadyExistsException", "ParentNotDirectoryException", "PathIsNotEmptyDirectoryException")
+_BEYOND = "out of the range"  # said of an offset at or behind the end
+_EXISTS = ("FileAlreadyExistsException", "ParentNotDirectoryException")
 
 
 class Sent:
@@ -77,15 +78,26 @@ class WebHdfs:
         return first_line(text(beans[0], "Safemode")) if beans else ""
 
     def call(
-        self, method: str, path: str, op: str, params: Mapping[str, str] | None = None, *, missing_ok: bool = False
+        self,
+        method: str,
+        path: str,
+        op: str,
+        params: Mapping[str, str] | None = None,
+        *,
+        missing_ok: bool = False,
+        about: str = "",
     ) -> Any:
-        """Return the JSON of one operation, {} when it has none; None when `missing_ok` and the path is missing."""
+        """Return the JSON of one operation, {} when it has none; None when `missing_ok` and the path is missing.
+
+        `about` is the path that a file in the way is said to be in the way of, when it is not `path`.
+        """
         answer = self._doors.send(method, _PREFIX + quote(path), {"op": op, **(params or {})})
         if answer.status in (200, 201):
             return answer.json() if answer.body else {}
         if missing_ok and answer.remote_exception()[0] == _MISSING:
             return None
-        raise _refusal(answer, path)
+        taken = answer.remote_exception()[0] in _EXISTS
+        raise _refusal(answer, about if about and taken else path)
 
     def open(self, path: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """Yield a file's bytes; a DataNode that breaks off is replaced once, at the byte reached."""
@@ -97,17 +109,19 @@ class WebHdfs:
             wanted = {"offset": str(position)} if position else {}
             if end is not None:
                 wanted["length"] = str(end - position)
-            location = self._data_location("GET", path, "OPEN", wanted, failed)
             try:
+                location = self._data_location("GET", path, "OPEN", wanted, failed)
                 for piece in self._web.stream(location, read_s=_DATA_READ_S):
                     position += len(piece)
                     yield piece
+            except StagingError as error:
+                if not (position and _BEYOND in error.problems[0].evidence):
+                    raise
+                return
             except StatusError as error:
                 raise _refusal(error.answer, path) from None
             except NoAnswerError as error:
-                if failed:
-                    raise _no_datanode(error, path) from None
-                failed = error
+                failed = _first_failure(failed, error, path)
             else:
                 return
 
@@ -121,9 +135,7 @@ class WebHdfs:
             try:
                 answer = self._web.send("PUT", location, body=data, headers=headers, read_s=_DATA_READ_S)
             except NoAnswerError as error:
-                if failed:
-                    raise _no_datanode(error, path) from None
-                failed = error
+                failed = _first_failure(failed, error, path)
                 data.rewind()
                 continue
             if answer.status != 201:
@@ -180,6 +192,13 @@ def _refusal(answer: Answer, path: str) -> SubmitterError:
         step = "`job clean` frees what old jobs left; else ask for a greater quota or more DataNodes"
         return StagingError(Problem("store-full", f"HDFS has no space or quota left for {path}.", said, step))
     return StagingError(Problem("store-failed", f"HDFS failed at {path}.", said))
+
+
+def _first_failure(before: NoAnswerError | None, error: NoAnswerError, path: str) -> NoAnswerError:
+    """Return the failure of the first DataNode that was tried; the second one's is raised."""
+    if before is not None:
+        raise _no_datanode(error, path) from None
+    return error
 
 
 def _no_datanode(error: NoAnswerError, path: str) -> UnreachableError:
