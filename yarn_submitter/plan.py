@@ -186,7 +186,9 @@ def _job(spec: JobSpec) -> dict[str, Any]:
             webhdfs=(),
             agent_ports=(),
             has_source=bool(spec.source_dir),
-            **paths,
+            input_path=spec.input_path,
+            checkpoint_path=checkpoint,
+            saved_model_path=model,
         )
     )
     return {**job, "webhdfs": "<ys:webhdfs>", "agent_ports": "<ys:agent_ports>"}

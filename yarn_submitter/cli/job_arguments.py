@@ -1,0 +1,17 @@
+"""Arguments that the verbs about one job share."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add_cluster(parser: argparse.ArgumentParser) -> None:
+    """Add `--cluster` and `--json`."""
+    parser.add_argument("--cluster", default="", help="sandbox or sandbox:NAME; without it HADOOP_CONF_DIR counts")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def add_job(parser: argparse.ArgumentParser) -> None:
+    """Add the job itself, `--cluster` and `--json`."""
+    parser.add_argument("job", metavar="JOB", help="application id, our id, or name")
+    add_cluster(parser)
