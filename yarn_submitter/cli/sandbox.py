@@ -29,8 +29,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--set",
         action="append",
         metavar="KEY=VALUE",
-        help="any Hadoop property; may be repeated; kept until `up` is given others",
+        help="any Hadoop property; may be repeated; kept until `up` is given others, or --defaults",
     )
+    up.add_argument("--defaults", action="store_true", help="forget the settings of the last time first")
     up.add_argument("--timeout", type=float, default=180, metavar="S", help="longest wait in seconds (default 180)")
     status = actions.add_parser("status", help="what runs and answers; exit code 69 when not all of it does")
     status.add_argument("--json", action="store_true", help="the same as JSON on standard output")
@@ -56,6 +57,7 @@ def _up(args: argparse.Namespace, console: Console) -> int:
         vcores=args.vcores,
         gpus=args.gpus,
         properties=None if args.set is None else parse_properties(args.set),
+        forget=args.defaults,
         deadline_s=args.timeout,
     )
     info = Sandbox(args.name).up(settings, console.progress)

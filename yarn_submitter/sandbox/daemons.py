@@ -73,7 +73,7 @@ class Daemon:
 
 
 def daemons(state: SandboxState) -> tuple[Daemon, ...]:
-    """Return every daemon of the sandbox, in the order in which they are started."""
+    """Return every daemon of the sandbox in the order of their start; the DataNode's disk must fit the NameNode's."""
     port = state.ports
     found = [
         Daemon(
@@ -98,20 +98,20 @@ def daemons(state: SandboxState) -> tuple[Daemon, ...]:
     ]
     found += [
         Daemon(
-            "datanode",
-            "org.apache.hadoop.hdfs.server.datanode.DataNode",
-            "daemon",
-            ("DN_DATA", "DN_HTTP", "DN_IPC"),
-            f"{LOCALHOST}:{port['DN_HTTP']}",
-            "/jmx?qry=Hadoop:service=DataNode,name=DataNodeInfo",
-        ),
-        Daemon(
             "namenode",
             NAMENODE_CLASS,
             "daemon",
             ("NN_RPC", "NN_HTTP"),
             f"{LOCALHOST}:{port['NN_HTTP']}",
             "/jmx?qry=Hadoop:service=NameNode,name=NameNodeInfo",
+        ),
+        Daemon(
+            "datanode",
+            "org.apache.hadoop.hdfs.server.datanode.DataNode",
+            "daemon",
+            ("DN_DATA", "DN_HTTP", "DN_IPC"),
+            f"{LOCALHOST}:{port['DN_HTTP']}",
+            "/jmx?qry=Hadoop:service=DataNode,name=DataNodeInfo",
         ),
     ]
     return tuple(found)

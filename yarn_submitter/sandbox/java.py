@@ -78,12 +78,14 @@ def find_java(
 
 
 def _candidates(environ: Mapping[str, str]) -> list[tuple[str, Path]]:
+    """Return every `java` of JAVA_HOME and PATH, in that order, each program once."""
     found = []
     if home := environ.get("JAVA_HOME"):
         found.append(("JAVA_HOME", Path(home) / "bin" / "java"))
-    if on_path := shutil.which("java", path=environ.get("PATH", os.defpath)):
-        found.append(("PATH", Path(on_path)))
-    return found
+    directories = filter(None, environ.get("PATH", os.defpath).split(os.pathsep))
+    found += [("PATH", Path(java)) for directory in directories if (java := shutil.which("java", path=directory))]
+    once = {executable.resolve(): (source, executable) for source, executable in reversed(found)}
+    return list(reversed(once.values()))
 
 
 def _ask(executable: Path) -> tuple[str | None, Path | None]:

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 STOP_GRACE_S = 5.0
 CONTAINER_GRACE_S = 1.0
 POLL_S = 0.1
-LOG_TAIL_LINES = 15
+LOG_TAIL_LINES = 10
 
 
 def up(name: str, settings: SandboxSettings, progress: Callable[[str], None]) -> SandboxState:
@@ -61,15 +61,19 @@ def up(name: str, settings: SandboxSettings, progress: Callable[[str], None]) ->
         jars = ensure_jars(progress)
         state, alive = _prepare(name, state, settings, alive, progress)
         start = _Start(state, directory, jars, progress)
-        start.run(alive)
-        start.wait(time.monotonic() + settings.deadline_s)
+        try:
+            start.run(alive)
+            start.wait(time.monotonic() + settings.deadline_s)
+        except UnreachableError:
+            start.undo(alive)
+            raise
         make_directories(f"127.0.0.1:{state.ports['NN_HTTP']}", state.user)
         start.archive()
         return start.state
 
 
 def _only_one(name: str, progress: Callable[[str], None]) -> AbstractContextManager[None]:
-    path = sandbox_dir(name).with_name(f"{name}.lock")
+    path = sandbox_dir(name).with_name(f".{name}.lock")
     return locked(path, lambda: progress(f"waiting for another command that works on sandbox {name!r}"))
 
 
@@ -184,10 +188,12 @@ class _Start:
         save_state(self.state)
 
     def _format_once(self, namenode: Daemon) -> None:
-        """Make the NameNode's empty file system, unless a format has once ended well."""
-        done = self.directory / "data" / "namenode.formatted"
-        if done.exists():
+        """Make the NameNode's empty file system, unless there is one: a format that was cut short left no image."""
+        data = self.directory / "data"
+        if any(data.glob("namenode/current/fsimage_*[0-9]")):
             return
+        # Blocks of an earlier file system: a DataNode that has such does not start.
+        shutil.rmtree(data / "datanode", ignore_errors=True)
         self.progress("formatting HDFS")
         java = java_command(self.state, self.directory, self.jars, namenode)
         log = self.directory / "logs" / "format.log"
@@ -203,7 +209,6 @@ class _Start:
             )
         if ended.returncode != 0:
             raise _died("namenode", log, self.state.name)
-        done.touch()
 
     def wait(self, deadline: float) -> None:
         """Return when HDFS and YARN are complete.
@@ -231,6 +236,15 @@ class _Start:
                 )
             self.children.pause(POLL_S)
 
+    def undo(self, alive: frozenset[str]) -> None:
+        """End what this run has started: without the daemon that died it is of no use."""
+        ours = {name: process for name, process in self.state.processes.items() if name not in alive}
+        processes.end(ours.values(), mark(self.state), STOP_GRACE_S)
+        self.state = replace(
+            self.state, processes={name: process for name, process in self.state.processes.items() if name in alive}
+        )
+        save_state(self.state)
+
     def archive(self) -> None:
         """Begin the class-data archive if this Java has none yet; it is for the next start."""
         pid = start_archiving(self.state, self.jars, self.directory, mark(self.state))
@@ -250,17 +264,27 @@ def _log(directory: Path, daemon: str) -> Path:
     return directory / "logs" / f"{daemon}.log"
 
 
-def _died(daemon: str, log: Path, name: str) -> UnreachableError:
+def log_tail(log: Path) -> list[str]:
+    """Return what a daemon's log says last: from its last error on, without stack frames, in which the cause is lost."""
     try:
-        tail = log.read_text("utf-8", "replace").splitlines()[-LOG_TAIL_LINES:]
+        lines = log.read_text("utf-8", "replace").splitlines()
     except OSError as error:
-        tail = [str(error)]
+        return [str(error)]
+    noise = ("\tat ", "\t... ", "/*****", "*****", "SHUTDOWN_MSG")
+    telling = [line[:300] for line in lines if line.strip() and not line.startswith(noise)]
+    errors = [number for number, line in enumerate(telling) if " ERROR " in line or " FATAL " in line]
+    first = errors[-1] if errors else len(telling) - LOG_TAIL_LINES
+    return telling[max(first, 0) :][:LOG_TAIL_LINES]
+
+
+def _died(daemon: str, log: Path, name: str) -> UnreachableError:
+    tail = log_tail(log)
     taken = any("BindException" in line or "Port in use" in line for line in tail)
     return UnreachableError(
         Problem(
             "sandbox-daemon-died",
             f"The {daemon} of sandbox {name!r} died while it started; its log is {log}.",
-            "\n".join(line[:300] for line in tail) or "the log is empty: it was killed",
+            "\n".join(tail) or "the log is empty: it was killed",
             "run the command again: it takes another port" if taken else f"less {log}",
         )
     )

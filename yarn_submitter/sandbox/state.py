@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import asdict, dataclass, field, replace
+from dataclasses import fields as fields_of
 from typing import TYPE_CHECKING, Any
 
 from yarn_submitter.config import cache_dir
@@ -41,6 +42,7 @@ class SandboxSettings:
         vcores: Virtual cores that each NodeManager offers (default 8).
         gpus: GPUs that each NodeManager claims to have (default 4).
         properties: Any Hadoop properties, put into every configuration file.
+        forget: Start from the defaults, not from the last time.
         deadline_s: Longest wait for the daemons, in seconds.
     """
 
@@ -49,6 +51,7 @@ class SandboxSettings:
     vcores: int | None = None
     gpus: int | None = None
     properties: Mapping[str, str] | None = None
+    forget: bool = False
     deadline_s: float = 180
 
 
@@ -73,7 +76,8 @@ class Shape:
         Raises:
             UsageError: A number is out of its range.
         """
-        asked = {key: value for key, value in asdict(settings).items() if value is not None and key != "deadline_s"}
+        fields = {item.name for item in fields_of(self)}
+        asked = {key: value for key, value in asdict(settings).items() if value is not None and key in fields}
         for key, (lowest, highest) in _LIMITS.items():
             if key in asked and not lowest <= asked[key] <= highest:
                 raise UsageError(
@@ -84,7 +88,7 @@ class Shape:
                         f"job sandbox up --{key} {min(max(asked[key], lowest), highest)}",
                     )
                 )
-        return replace(self, **asked)
+        return replace(Shape() if settings.forget else self, **asked)
 
 
 @dataclass(frozen=True)
