@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 GPU = "yarn.io/gpu"
@@ -10,12 +10,16 @@ GPU = "yarn.io/gpu"
 
 @dataclass(frozen=True)
 class Amount:
-    """An amount of resources: MiB, virtual cores, GPUs, and other resource types by name."""
+    """An amount of resources: MiB, virtual cores, and every other resource type by its full name."""
 
     memory_mib: int = 0
     vcores: int = 0
-    gpus: int = 0
-    other: Mapping[str, int] = field(default_factory=dict)
+    others: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def gpus(self) -> int:
+        """Return the number of GPUs."""
+        return self.others.get(GPU, 0)
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class Queue:
         active_apps: Applications with a running ApplicationMaster.
         pending_apps: Applications that wait for theirs.
         labels: Node labels that it may use.
+        creates_children: Whether the scheduler makes queues below it when they are first named.
     """
 
     name: str
@@ -53,6 +58,7 @@ class Queue:
     active_apps: int = 0
     pending_apps: int = 0
     labels: tuple[str, ...] = ()
+    creates_children: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,11 +117,7 @@ class ClusterFacts:
         known = [queue.max_allocation for queue in self.queues if queue.max_allocation]
         if not known:
             return None
-        return Amount(
-            memory_mib=max(amount.memory_mib for amount in known),
-            vcores=max(amount.vcores for amount in known),
-            gpus=max(amount.gpus for amount in known),
-        )
+        return largest(known)
 
     def queue(self, name: str) -> Queue | None:
         """Return the queue of that path, of that path below `root`, or else the only leaf of that name."""
@@ -124,3 +126,28 @@ class ClusterFacts:
                 return queue
         same = [queue for queue in self.queues if queue.leaf and queue.name == name]
         return same[0] if len(same) == 1 else None
+
+
+def largest(amounts: Iterable[Amount]) -> Amount:
+    """Return the greatest of each kind, not necessarily of one of them."""
+    listed = list(amounts)
+    return Amount(
+        memory_mib=max((amount.memory_mib for amount in listed), default=0),
+        vcores=max((amount.vcores for amount in listed), default=0),
+        others={kind: max(amount.others.get(kind, 0) for amount in listed) for kind in kinds(listed)},
+    )
+
+
+def total(amounts: Iterable[Amount]) -> Amount:
+    """Return the sum of each kind."""
+    listed = list(amounts)
+    return Amount(
+        memory_mib=sum(amount.memory_mib for amount in listed),
+        vcores=sum(amount.vcores for amount in listed),
+        others={kind: sum(amount.others.get(kind, 0) for amount in listed) for kind in kinds(listed)},
+    )
+
+
+def kinds(amounts: Iterable[Amount]) -> tuple[str, ...]:
+    """Return the names of all resource types beyond memory and vcores, sorted."""
+    return tuple(sorted({kind for amount in amounts for kind in amount.others}))

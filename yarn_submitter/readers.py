@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from yarn_submitter.facts import GPU, Amount, Node, Queue
+from yarn_submitter.facts import Amount, Node, Queue, total
 
 
 def member(data: Any, *path: str) -> Any:
@@ -80,8 +80,7 @@ def amount(data: Any) -> Amount | None:
     return Amount(
         memory_mib=integer(data, "memory", types.get("memory-mb", 0)),
         vcores=integer(data, "vCores", types.get("vcores", 0)),
-        gpus=types.get(GPU, 0),
-        other={name: value for name, value in types.items() if name not in ("memory-mb", "vcores", GPU)},
+        others={name: value for name, value in types.items() if name not in ("memory-mb", "vcores")},
     )
 
 
@@ -91,15 +90,12 @@ def node(data: Any) -> Node:
         integer(data, "availMemoryMB"), integer(data, "availableVirtualCores")
     )
     used = amount(data.get("usedResource")) or Amount(integer(data, "usedMemoryMB"), integer(data, "usedVirtualCores"))
-    total = amount(data.get("totalResource")) or Amount(
-        free.memory_mib + used.memory_mib, free.vcores + used.vcores, free.gpus + used.gpus
-    )
     return Node(
         id=text(data, "id"),
         host=text(data, "nodeHostName"),
         http=text(data, "nodeHTTPAddress"),
         state=text(data, "state"),
-        total=total,
+        total=amount(data.get("totalResource")) or total((free, used)),
         free=free,
         rack=text(data, "rack"),
         labels=words(data, "nodeLabels"),
@@ -141,6 +137,8 @@ def _capacity_queues(data: dict[str, Any], parent: str) -> Iterator[Queue]:
         active_apps=integer(data, "numActiveApplications"),
         pending_apps=integer(data, "numPendingApplications"),
         labels=words(data, "nodeLabels"),
+        creates_children=data.get("autoCreateChildQueueEnabled") is True
+        or text(data, "autoCreationEligibility") in ("legacy", "flexible"),
     )
     for child in children:
         yield from _capacity_queues(child, path)
@@ -162,6 +160,7 @@ def _fair_queues(data: Any) -> Iterator[Queue]:
         max_allocation=amount(data.get("maxContainerAllocation")),
         active_apps=integer(data, "numActiveApps"),
         pending_apps=integer(data, "numPendingApps"),
+        creates_children=True,  # its setting is not shown; the default is to make queues (allow-undeclared-pools)
     )
     for child in children:
         yield from _fair_queues(child)

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from yarn_submitter.errors import DeniedError, InternalError, Problem, UnreachableError, UsageError
-from yarn_submitter.facts import Amount, Node, Queue
+from yarn_submitter.facts import Amount, Node, Queue, total
 from yarn_submitter.hadoopconf import HadoopConf
 from yarn_submitter.readers import amount, integer, items, member, node, number, queues, text, words
 from yarn_submitter.web import Answer, Doors, Service, Web
@@ -259,12 +259,12 @@ def _app(data: Any) -> App:
 
 
 def _allocated(data: Any) -> Amount:
-    """Return what an application holds; the sum over partitions knows GPUs, the older fields do not."""
+    """Return what an application holds; only the list by partition knows GPUs and the like."""
     used = [amount(part.get("used")) or Amount() for part in items(data, "resourceInfo", "resourceUsagesByPartition")]
     return Amount(
         memory_mib=max(0, integer(data, "allocatedMB")),
         vcores=max(0, integer(data, "allocatedVCores")),
-        gpus=sum(part.gpus for part in used),
+        others=total(used).others,
     )
 
 
