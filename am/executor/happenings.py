@@ -1,0 +1,66 @@
+"""What can happen to a task's session, and the two ways in which it ends early."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+import typing
+
+from am.contract import wire
+
+CODE_BUG = 70
+CODE_STAGING = 73
+CODE_LOST = 76
+CODE_TERMINATED = 128 + int(signal.SIGTERM)
+
+
+class FailureError(Exception):
+    """The executor itself cannot go on: exit code, id of docs/errors.md, sentence."""
+
+    def __init__(self, code: int, problem: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+        self.problem = problem
+
+
+class Leave(Exception):  # noqa: N818  no error: the agent wants no more of us, or there is no agent
+    """Exit now with `code`, telling nobody; CODE_LOST when the agent is silent."""
+
+    def __init__(self, code: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+class Ended(typing.NamedTuple):
+    """The command's process ended with `code`."""
+
+    code: int
+
+
+class BeatsOver(typing.NamedTuple):
+    """Beats have ended; `sent_away` is false when the agent does not answer."""
+
+    sentence: str
+    sent_away: bool
+
+
+class Signalled(typing.NamedTuple):
+    """The executor itself was told to stop."""
+
+    number: int
+
+
+class Carried(typing.NamedTuple):
+    """A carrying thread has ended; `problem` is empty when it did its work."""
+
+    problem: str
+
+
+Happening = typing.Union[wire.Orders, Ended, BeatsOver, Signalled, Carried]
+
+
+def say(sentence: str) -> None:
+    """Write a line to the executor's own log, the service's log file in the container's log directory."""
+    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {sentence}\n")
+    sys.stderr.flush()

@@ -1,0 +1,164 @@
+"""The user's command: started in a process group of its own, watched, stopped, and never left behind.
+
+Nobody but the executor ends the command's process group, and an executor that is killed (the NodeManager's KILL reaches
+only the executor's own group) cannot. So a small shell, the guardian, stands beside the command in its own session with
+the read end of a pipe as its input; the executor alone keeps the write end. The command writes its process group's
+number into it just before it becomes the user's program; the executor writes a word when all is over. If the pipe ends
+without the word, the executor is gone, and the guardian kills the group.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+import time
+import typing
+
+from am.contract import wire
+
+_GUARDIAN = 'read -r group || exit 0; read -r word && exit 0; kill -s KILL -- "-$group"'
+_LOOK_S = 0.05  # processes that are not our children give no event when they end
+NOT_FOUND = 127
+NOT_EXECUTABLE = 126
+
+
+class Child:
+    """The running command.
+
+    Args:
+        command: Shell text.
+        environment: All of it.
+        directory: Working directory.
+        log_dir: `stdout` and `stderr` are appended there.
+        on_exit: Called once, from another thread, with the exit code as a shell shows it.
+
+    Raises:
+        OSError: It could not be started; nothing runs then.
+    """
+
+    def __init__(
+        self,
+        command: str,
+        environment: typing.Dict[str, str],
+        directory: str,
+        log_dir: str,
+        on_exit: typing.Callable[[int], None],
+    ) -> None:
+        self._stderr_file = os.path.join(log_dir, "stderr")
+        shell = find_shell()
+        with open(os.path.join(log_dir, "stdout"), "ab") as out, open(self._stderr_file, "ab") as err:
+            self._stderr_start = os.fstat(err.fileno()).st_size
+            self._guardian = subprocess.Popen(
+                [find_shell("/bin/sh"), "-c", _GUARDIAN, "ys-guardian"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                env={},
+                start_new_session=True,
+            )
+            lifeline = typing.cast("typing.IO[bytes]", self._guardian.stdin)
+            try:
+                self._process = subprocess.Popen(
+                    [shell, "-c", command],
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=err,
+                    cwd=directory,
+                    env=environment,
+                    start_new_session=True,
+                    # It takes no lock, so threads do no harm; any later, a kill in between would leave a group unknown.
+                    preexec_fn=lambda: os.write(lifeline.fileno(), b"%d\n" % os.getpid()),  # noqa: PLW1509
+                )
+            except (OSError, subprocess.SubprocessError):
+                # The group's number may be in the pipe or not: the second line is the word in the first case.
+                self._dismiss_guardian(b"0\ngo\n")
+                raise
+        self.pid = self._process.pid
+        threading.Thread(target=self._wait, args=(on_exit,), name="wait", daemon=True).start()
+
+    def signal(self, number: int) -> None:
+        """Send a signal to every process of the command's group; no-op when none is left."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+
+    def sweep(self, grace_s: float) -> None:
+        """Give what is left of the group TERM and `grace_s`, then KILL everything in it, and send the guardian home.
+
+        The command itself is reaped last, so that its number means this group until then.
+        """
+        ends = time.monotonic() + grace_s
+        if self._others_alive():
+            self.signal(signal.SIGTERM)
+            while self._others_alive() and time.monotonic() < ends:
+                time.sleep(_LOOK_S)
+        self.signal(signal.SIGKILL)
+        self._process.wait()
+        self._dismiss_guardian(b"go\n")
+
+    def tail(self) -> str:
+        """Return the last lines of what the command wrote to stderr."""
+        try:
+            with open(self._stderr_file, "rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                file.seek(max(self._stderr_start, size - wire.MAX_TAIL_BYTES))
+                return wire.clip_tail(file.read(wire.MAX_TAIL_BYTES).decode(errors="replace"))
+        except OSError:
+            return ""
+
+    def _wait(self, on_exit: typing.Callable[[int], None]) -> None:
+        # WNOWAIT leaves it a zombie: its number cannot be given to another process before `sweep`.
+        try:
+            ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        except ChildProcessError:
+            return  # `sweep` was first
+        if ended is not None:
+            on_exit(ended.si_status if ended.si_code == os.CLD_EXITED else 128 + ended.si_status)
+
+    def _others_alive(self) -> bool:
+        """Whether a process of the group runs that is not a zombie."""
+        for name in os.listdir("/proc"):
+            if not name.isdigit() or int(name) == self.pid:
+                continue
+            try:
+                with open(f"/proc/{name}/stat", "rb") as file:
+                    fields = file.read().rpartition(b")")[2].split()
+            except OSError:
+                continue
+            if int(fields[2]) == self.pid and fields[0] not in {b"Z", b"X"}:
+                return True
+        return False
+
+    def _dismiss_guardian(self, words: bytes) -> None:
+        with contextlib.suppress(OSError):
+            self._guardian.communicate(words)
+
+
+def find_shell(first: str = "/bin/bash") -> str:
+    """Return the path of bash, or of sh where there is no bash.
+
+    Raises:
+        FileNotFoundError: There is neither.
+    """
+    for path in (first, "/usr/bin/bash", "/usr/local/bin/bash", "/bin/sh", "/usr/bin/sh", "/system/bin/sh"):
+        if os.access(path, os.X_OK):
+            return path
+    raise FileNotFoundError(2, "neither bash nor sh is there", first)
+
+
+def start_problem(code: int, tail: str) -> str:
+    """Return the id of the problem when the shell could not run the command at all; else empty.
+
+    A program may end with 127 or 126 for its own reasons, so the shell's own last words are needed too.
+    """
+    last = tail.rstrip().rpartition("\n")[2].lower()
+    if code == NOT_FOUND and ("not found" in last or "no such file" in last):
+        return "command-not-found"
+    if code == NOT_EXECUTABLE and any(
+        words in last for words in ("permission denied", "cannot execute", "is a directory", "exec format")
+    ):
+        return "command-not-executable"
+    return ""
