@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import dataclasses
 import json
@@ -87,6 +88,9 @@ class Agent:
         plan: The job.
         cluster: The seam to YARN.
         store: The job's store.
+
+    Attributes:
+        port: Where it listens, as soon as it does.
     """
 
     def __init__(self, setting: Setting, plan: job.JobPlan, cluster: Cluster, store: Store) -> None:
@@ -95,6 +99,7 @@ class Agent:
         self._cluster = cluster
         self._store = store
         self._parent = os.getppid()
+        self.port: concurrent.futures.Future[int] = concurrent.futures.Future()
 
     async def run(self) -> int:
         """Return 0 when YARN has the job's end from us, else what YARN must not take for a success."""
@@ -119,6 +124,7 @@ class Agent:
         try:
             port = await server.listen(self._plan.agent_ports)
             self._announce(loop, history, port)
+            self.port.set_result(port)
             helpers = [asyncio.create_task(part) for part in self._helpers(loop)]
             verdict = await loop.run()
         except PortsTaken as error:

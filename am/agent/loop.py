@@ -13,6 +13,7 @@ import time
 import typing
 
 from am.agent import policy, snapshot, words
+from am.agent.bell import Bell
 from am.agent.cluster import ClusterError
 from am.agent.threads import in_thread
 from am.contract import events, wire
@@ -31,6 +32,7 @@ HELD_TASKS = 256  # beats of more tasks are answered at once: a held connection 
 BEATS_PER_S = 200.0  # what the agent takes when it holds none
 FLUSH_S = 10.0  # for the verdict to reach the store
 ANSWERS_S = 1.0  # for answers that wait for the verdict to leave
+FOLLOWS_S = wire.MAX_HOLD_S + 2.0  # who asked for events so long ago still follows
 URGENT = (events.AgentStarted, events.TaskExited, events.JobStopping, events.JobEnded)
 LOG = logging.getLogger(__name__)
 
@@ -64,15 +66,17 @@ class JobLoop:
         self.clock = clock
         self.held: dict[str, int] = {}  # task name -> how many of its beats are being held
         self._holds = len(self.snapshot.tasks) <= HELD_TASKS
-        self._suspected = asyncio.Event()
+        self._suspected = Bell()
         self._cluster = cluster
         self._history = history
         self._application_id = ""
         self._lines: list[str] = []
         self._told = 0  # how many lines clients may see; the verdict only when it lies on the store
-        self._news = asyncio.Event()
-        self._new_order = asyncio.Event()
+        self._news = Bell()
+        self._new_order = Bell()
         self._ended = asyncio.Event()
+        self._polled_s = float("-inf")
+        self._verdict_seen = asyncio.Event()
         self._answering = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -130,7 +134,7 @@ class JobLoop:
         try:
             while self.snapshot.order_id <= beat.order_id:
                 left_s = until - asyncio.get_running_loop().time()
-                if left_s <= 0 or not await _wait(self._new_order, left_s):
+                if left_s <= 0 or not await self._new_order.wait(left_s):
                     break
         except asyncio.CancelledError:
             self._dropped(task.name)
@@ -187,12 +191,17 @@ class JobLoop:
 
     async def events_from(self, start: int, wait_s: float) -> wire.Events:
         """Return the event lines from number `start` on, as soon as there is one, at the latest after `wait_s`."""
-        until = asyncio.get_running_loop().time() + min(wait_s, wire.MAX_HOLD_S)
+        self._polled_s = asyncio.get_running_loop().time()
+        until = self._polled_s + min(wait_s, wire.MAX_HOLD_S)
         while self._told <= start:
             left_s = until - asyncio.get_running_loop().time()
-            if left_s <= 0 or not await _wait(self._news, left_s):
+            if left_s <= 0 or not await self._news.wait(left_s):
                 break
         lines = tuple(self._lines[start : self._told])
+        if self.snapshot.verdict is not None and self._told == len(self._lines):
+            self._verdict_seen.set()
+        else:
+            self._polled_s = asyncio.get_running_loop().time()
         return wire.Events(lines, start + len(lines))
 
     def answering(self, change: int) -> None:
@@ -212,7 +221,7 @@ class JobLoop:
 
     async def suspicion(self, timeout_s: float) -> None:
         """Return when a task's connection broke, at the latest after `timeout_s`."""
-        await _wait(self._suspected, timeout_s)
+        await self._suspected.wait(timeout_s)
 
     def container_ended(self, container_id: str, role: str, host: str, code: int | None, said: str) -> None:
         """YARN says that a container has ended; `code` is its process's, below 0 one of YARN's, None when not known."""
@@ -277,8 +286,11 @@ class JobLoop:
         if not await in_thread(functools.partial(self._history.flush, FLUSH_S), FLUSH_S + 1):
             LOG.warning("the verdict did not reach the job's store within %.0f s", FLUSH_S)
         self._told = len(self._lines)
-        _wake(self._news)
-        _wake(self._new_order)
+        self._news.ring()
+        self._new_order.ring()
+        # A client that follows asks again within moments; it shall hear the verdict from here, not from a closed door.
+        if asyncio.get_running_loop().time() - self._polled_s < FOLLOWS_S:
+            await _wait(self._verdict_seen, ANSWERS_S)
         await _wait(self._idle, ANSWERS_S)
         try:
             await self._cluster.finish(verdict.state, verdict.message)
@@ -315,7 +327,7 @@ class JobLoop:
         """A held connection broke: perhaps the executor is gone; let the witness ask its node."""
         if not self.snapshot.tasks[task].settled and self.snapshot.verdict is None:
             self.signs.doubted_s.setdefault(task, self.clock())
-            _wake(self._suspected)
+            self._suspected.ring()
 
     def _emit(self, event: events.Event) -> None:
         before = self.snapshot
@@ -326,9 +338,9 @@ class JobLoop:
         self._history.append(line, urgent=isinstance(event, URGENT))
         if self.snapshot.verdict is None:
             self._told = len(self._lines)
-            _wake(self._news)
+            self._news.ring()
             if self.snapshot.order_id != before.order_id:
-                _wake(self._new_order)
+                self._new_order.ring()
             self._decide()
         else:
             self._ended.set()
@@ -359,12 +371,6 @@ class JobLoop:
             self._emit(events.JobStopping(now_s, action.verdict.message, action.verdict, action.upload_s))
         else:
             self._emit(action.verdict)
-
-
-def _wake(event: asyncio.Event) -> None:
-    """Wake all who wait for `event` now, and nobody who comes later."""
-    event.set()
-    event.clear()
 
 
 async def _wait(event: asyncio.Event, timeout_s: float) -> bool:

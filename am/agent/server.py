@@ -1,7 +1,8 @@
-"""The agent's HTTPS server: turns wire.py's requests into calls of the loop and answers into bodies; decides nothing."""
+"""The agent's HTTPS server: turns requests of wire.py into calls of the loop, answers into bodies; decides nothing."""
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 import logging
@@ -77,13 +78,19 @@ class Server:
                 LOG.info("port %d: %s", port, error.strerror)
                 await site.stop()
             else:
-                return port
+                return int(self._runner.addresses[0][1])  # port 0 is any free one
         raise PortsTaken(f"none of the ports {', '.join(str(port) for port in ports)} is free")
 
     async def close(self) -> None:
         """Stop listening and end open connections."""
-        if self._runner is not None:
-            await self._runner.cleanup()
+        if self._runner is None or self._runner.server is None:
+            return
+        transports = [connection.transport for connection in self._runner.server.connections]
+        await self._runner.cleanup()
+        for transport in transports:
+            if transport is not None:
+                transport.abort()  # a TLS connection closes only when its other side does, too
+        await asyncio.sleep(0)
 
     async def _handle(self, request: web.Request) -> web.Response:
         self._loop.answering(1)

@@ -18,6 +18,8 @@ KILLED_CODE = 137
 LOST_CODE = 76
 # What YARN's own witness means for the job's exit code; every other problem keeps the code that was reported.
 LOST_PROBLEMS = frozenset(("executor-lost", "task-silent", "preempted"))
+# What an executor says of a command that the shell could not run at all.
+COMMAND_PROBLEMS = frozenset(("command-not-found", "command-not-executable"))
 
 _CODES = {
     1: "the program's own error",
@@ -29,7 +31,7 @@ _SIGNALS = {
     signal.SIGKILL: "killed, often out of memory",
     signal.SIGSEGV: "the program crashed in native code",
     signal.SIGABRT: "the program gave up, often an assertion in native code",
-    signal.SIGTERM: "asked to end by somebody else than this job",
+    signal.SIGTERM: "told to end from outside; YARN does so when a container uses more memory than it asked for",
     signal.SIGBUS: "the program crashed in native code, often a full /dev/shm",
 }
 
@@ -68,8 +70,8 @@ def blame(task: Task, exit_: TaskExited) -> JobEnded:
     """Return the verdict of a job that failed because of this task's end; its time is the end's."""
     where = f"{task.name} on {exit_.host}" if exit_.host else task.name
     problem, origin, code = exit_.problem, "task", exit_.code
-    if not problem:
-        problem = "command-not-found" if code == 127 else "task-failed"
+    if not problem or problem in COMMAND_PROBLEMS:
+        problem = problem or "task-failed"
         message = f"{where} exited with code {code} ({meaning(code)})"
     elif exit_.witness == EXECUTOR:
         message = f"{where} could not do its work: {_last_line(exit_.tail) or meaning(code)}"

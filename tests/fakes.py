@@ -1,0 +1,224 @@
+"""Stand-ins at the agent's two seams (YARN and the store), executors that are threads, and values for tests."""
+
+# ruff: noqa: D102, ARG002 - the methods are those of the seams, described there
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+import threading
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from am.agent.cluster import GONE, RUNNING, ClusterError, Container, NodeWord
+from am.contract import wire
+from am.contract.events import from_line
+from am.contract.job import CERTIFICATE_FILE, JOB_FILE, KEY_FILE, SECRET_FILE, JobPlan, Limits, Resources, RolePlan
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from am.contract.events import Event
+
+SECRET = "a secret of one job"
+
+
+def role(name: str, instances: int = 1, *, tracked: bool = True, on_failure: str = "fail", command: str = "true"):
+    """Return a role of small containers."""
+    return RolePlan(name, instances, Resources(128), command, tracked=tracked, on_failure=on_failure)
+
+
+def plan(*roles: RolePlan, done_when: str = "chief", limits: Limits | None = None, **changes: Any) -> JobPlan:
+    """Return a job of these roles, two workers when there are none; its main task is chief:0 or that of the first."""
+    roles = roles or (role("worker", 2),)
+    names = [item.name for item in roles]
+    main = "chief" if "chief" in names else "worker" if "worker" in names else names[0]
+    base = JobPlan(
+        id="j-1",
+        name="digits",
+        user="alice",
+        framework="generic",
+        queue="ml",
+        roles=roles,
+        main_task=f"{main}:0",
+        done_when=done_when,
+        tf_worker0="worker",
+        input_path="",
+        checkpoint_path="",
+        saved_model_path="",
+        data_dir="",
+        job_dir="/ys/alice/jobs/j-1",
+        webhdfs=(),
+        agent_ports=(0,),
+        limits=limits or Limits(),
+    )
+    return replace(base, **changes)
+
+
+@dataclass
+class FakeCluster:
+    """YARN as a test wants it: `known` is what it lists, `nodes` what NodeManagers say (RUNNING when not there)."""
+
+    known: list[Container] = field(default_factory=list)
+    nodes: dict[str, NodeWord] = field(default_factory=dict)
+    refuses: bool = False
+    looks: list[str] = field(default_factory=list)
+    stopped: list[str] = field(default_factory=list)
+    finished: list[tuple[str, str]] = field(default_factory=list)
+
+    async def containers(self) -> tuple[Container, ...]:
+        return tuple(self.known)
+
+    async def look(self, container_id: str, node_http: str) -> NodeWord:
+        self.looks.append(container_id)
+        return self.nodes.get(container_id, NodeWord(RUNNING))
+
+    async def release(self, container_id: str) -> None:
+        self.stopped.append(container_id)
+
+    async def stop(self, container_id: str) -> None:
+        self.stopped.append(container_id)
+
+    async def finish(self, state: str, message: str) -> None:
+        if self.refuses:
+            raise ClusterError("the ApplicationMaster did not do it")
+        self.finished.append((state, message))
+
+    def end(self, container_id: str, code: int | None = None, words: str = "") -> None:
+        """Let the node say that a container has ended."""
+        self.nodes[container_id] = NodeWord(GONE) if code is None else NodeWord("ended", code, words)
+
+
+@dataclass
+class MemoryStore:
+    """A store in memory; every call fails while `broken`."""
+
+    files: dict[str, str] = field(default_factory=dict)
+    modes: dict[str, str] = field(default_factory=dict)
+    removed: list[str] = field(default_factory=list)
+    broken: bool = False
+    calls: int = 0
+
+    def put(self, path: str, text: str, mode: str, replace: bool = False) -> None:
+        self._try()
+        if path in self.files and not replace:
+            raise OSError(f"{path} exists")
+        self.files[path] = text
+        self.modes[path] = mode
+
+    def remove(self, path: str) -> None:
+        self._try()
+        self.removed.append(path)
+
+    def events(self, job_dir: str = "/ys/alice/jobs/j-1") -> list[Event]:
+        """Return the events of the history in their order."""
+        prefix = f"{job_dir}/history/"
+        found = {path: text for path, text in self.files.items() if path.startswith(prefix)}
+
+        def number(path: str) -> tuple[int, ...]:
+            return tuple(int(part) for part in path.removeprefix(prefix).removesuffix(".jsonl").split("-"))
+
+        lines = [line for path in sorted(found, key=number) for line in found[path].splitlines()]
+        return [event for event in map(from_line, lines) if event is not None]
+
+    def _try(self) -> None:
+        self.calls += 1
+        if self.broken:
+            raise OSError("the store is down")
+
+
+def write_job_files(directory: Path, job: JobPlan) -> None:
+    """Put into `directory` what every container of the job finds there."""
+    from skein.model import Security
+
+    new = Security.new_credentials()
+    (directory / CERTIFICATE_FILE).write_bytes(new._get_bytes("cert"))
+    (directory / KEY_FILE).write_bytes(new._get_bytes("key"))
+    (directory / SECRET_FILE).write_text(SECRET)
+    (directory / JOB_FILE).write_text(job.to_text())
+
+
+class Caller:
+    """Calls an agent as executors and clients do: TLS that believes the job's certificate only, one connection.
+
+    Args:
+        port: The agent's.
+        certificate: Path of the job's certificate.
+        token: Of executors or clients.
+    """
+
+    def __init__(self, port: int, certificate: Path, token: str) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.load_verify_locations(certificate)
+        self.connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=30, context=context)
+        self.token = token
+
+    def send(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+        """Return status and body of the answer."""
+        self.connection.request(method, path, body, {"Authorization": f"Bearer {self.token}"})
+        answer = self.connection.getresponse()
+        return answer.status, answer.read()
+
+    def post(self, path: str, message: Any, kind: Any) -> Any:
+        """Return the answer to a message, or (status, problem) when it is refused."""
+        status, body = self.send("POST", f"{wire.PREFIX}{path}", wire.encode(message))
+        return wire.decode(kind, body) if status == 200 else (status, json.loads(body)["problem"])
+
+    def close(self) -> None:
+        self.connection.close()
+
+
+def registration(role_name: str, container_id: str, *, host: str = "127.0.0.11", port: int = 2222) -> wire.Register:
+    """Return what an executor says of itself."""
+    return wire.Register(role_name, container_id, host, f"{host}:8042", "alice", (port,), 100, 0.0)
+
+
+class SimulatedExecutor(threading.Thread):
+    """An executor in a thread: registers, waits for its start, ends with `code`; `code` None: runs until stopped.
+
+    Args:
+        port: The agent's.
+        certificate: Path of the job's certificate.
+        role_name: Its role.
+        container_id: Its container.
+        code: What its command exits with by itself, or None.
+        upload: Problem of its upload.
+    """
+
+    def __init__(
+        self, port: int, certificate: Path, role_name: str, container_id: str, code: int | None, upload: str = ""
+    ) -> None:
+        super().__init__(daemon=True)
+        self.caller = Caller(port, certificate, wire.task_token(SECRET))
+        self.role_name = role_name
+        self.container_id = container_id
+        self.code = code
+        self.upload = upload
+        self.index = -1
+        self.topology: dict[str, tuple[str, ...]] = {}
+        self.orders: list[str] = []
+
+    def run(self) -> None:
+        post = self.caller.post
+        me = registration(self.role_name, self.container_id)
+        self.index = post("/register", me, wire.Registered).index
+        order_id = -1
+        while True:
+            order = post(
+                "/beat", wire.Beat(self.container_id, order_id, 20.0, pid=7 if self.topology else 0), wire.Orders
+            )
+            if order.order_id == order_id:
+                continue
+            order_id = order.order_id
+            self.orders.append(order.order)
+            if order.order == wire.START:
+                self.topology = order.topology
+                post("/beat", wire.Beat(self.container_id, order_id, 0.0, pid=7), wire.Orders)
+            if order.order == wire.STOP or (order.order == wire.START and self.code is not None):
+                code = 143 if order.order == wire.STOP else self.code
+                post("/exit", wire.Exit(self.container_id, code or 0, "its last words" if code else ""), wire.Ack)
+                post("/done", wire.Done(self.container_id, 1, 10, self.upload), wire.Ack)
+            if order.order in {wire.STOP, wire.LEAVE} or (self.code is not None and self.topology):
+                break
+        self.caller.close()
