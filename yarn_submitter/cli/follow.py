@@ -33,13 +33,17 @@ class Follower:
         console: Where to.
         shows: Tells of a task whether its output is wanted.
         json: Whether stdout holds nothing but the result, as JSON.
+        only_output: Whether nothing is shown but the tasks' output.
     """
 
-    def __init__(self, job: Job, console: Console, shows: Callable[[str], bool], *, json: bool) -> None:
+    def __init__(
+        self, job: Job, console: Console, shows: Callable[[str], bool], *, json: bool, only_output: bool = False
+    ) -> None:
         self._job = job
         self._console = console
         self._shows = shows
         self._json = json
+        self._only_output = only_output
         self._view = begin(job.plan)
         self._said: set[str] = set()
         self._arrivals: queue.Queue[Any] = queue.Queue()
@@ -77,7 +81,8 @@ class Follower:
 
     def _show(self, item: Item) -> None:
         before, self._view = self._view, apply(self._view, item)
-        self._phase(before)
+        if not self._only_output:
+            self._phase(before)
         for name, task in self._view.tasks.items():
             if task.state != before.tasks[name].state and task.state != states.NEW:
                 self._task(task)
@@ -104,14 +109,14 @@ class Follower:
 
     def _task(self, task: TaskView) -> None:
         role, index = split_task(task.task)
-        if not self._json:
+        if not self._json and not self._only_output:
             info = f"[TaskInfo] name: {role}, index: {index}, url: {task.log_url}, status: {task.state}"
             self._console.out(f"Task status updated: {info}")
             if task.log_url and f"logs {task.task}" not in self._said:
                 self._said.add(f"logs {task.task}")
                 self._console.out(f"Logs for {role} {index} at: {task.log_url}")
-            if self._shows(task.task) and task.state == states.RUNNING:
-                self._start_tail(task)
+        if task.state == states.RUNNING and self._shows(task.task):
+            self._start_tail(task)
         if task.state in states.TASK_ENDED and task.task in self._tails:
             self._tails[task.task][1].set()
 
@@ -150,6 +155,8 @@ class Follower:
                 self._console.say(f"results of {task}: {upload.problem}")
         if verdict.origin != "task" and verdict.state == states.FAILED and "ApplicationMaster" in verdict.message:
             self._job.sweep()
+        if self._only_output:
+            return verdict.exit_code
         if self._json:
             self._console.out_json(document(self._view, self._job.plan, self._job.application_id))
         for line in end_lines(verdict, self._job.plan.name, self._job.id, time.monotonic() - self._began):

@@ -1,0 +1,80 @@
+"""What a job may not leave behind: processes, applications, staging directories, temporary names, stray files."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from cluster.typing_jobs import until
+
+from yarn_submitter.sandbox import SandboxInfo
+from yarn_submitter.site import Site, open_site
+
+_MARK = "YARN_SUBMITTER_SANDBOX_ID="
+
+
+def container_processes(sandbox: SandboxInfo) -> dict[int, str]:
+    """Return pid -> command line of every process that carries the sandbox's id in its environment."""
+    wanted = (_MARK + sandbox.id).encode()
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) in sandbox.pids.values():
+            continue
+        try:
+            if wanted in (entry / "environ").read_bytes().split(b"\0"):
+                found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue  # it has just ended
+    return found
+
+
+def site_of(sandbox: SandboxInfo) -> Site:
+    """Return the sandbox as a client sees it."""
+    return open_site("", {**os.environ, "HADOOP_CONF_DIR": str(sandbox.conf_dir)})
+
+
+def temporary_files() -> set[str]:
+    """Return the names in the machine's temporary directory that Hadoop, Skein, Java or we could have made."""
+    names = os.listdir(tempfile.gettempdir())
+    return {name for name in names if not name.startswith(("pytest", "pip-"))}
+
+
+class Watch:
+    """Remembers how things were before a test and checks them after it."""
+
+    def __init__(self, sandbox: SandboxInfo) -> None:
+        self._sandbox = sandbox
+        self._site = site_of(sandbox)
+        self._temporary = temporary_files()
+
+    def check(self) -> None:
+        """Fail when something is left; what ends by itself within its deadline has ended well."""
+        until("every application has ended", lambda: not self._live(), 45)
+        until("no process of a job lives", lambda: not self._processes(), 30)
+        assert not self._stray(), f"left on HDFS: {self._stray()}"
+        fresh = temporary_files() - self._temporary
+        assert not fresh, f"left in the temporary directory: {sorted(fresh)}"
+
+    def _live(self) -> list[str]:
+        return [app.id for app in self._site.resource_manager.list_apps() if not app.ended]
+
+    def _processes(self) -> dict[int, str]:
+        return container_processes(self._sandbox)
+
+    def _stray(self) -> list[str]:
+        store, paths = self._site.store, self._site.paths
+        if store.status(paths.base) is None:
+            return []
+        known = {"cache", "jobs"}
+        stray = [entry.path for entry in store.list(paths.base) if entry.path.rpartition("/")[2] not in known]
+        places = {"spec", "history", "checkpoint", "model", "output"}
+        jobs = store.list(paths.jobs) if store.status(paths.jobs) else []
+        below = [entry.path for job in jobs for entry in store.list(job.path)]
+        stray += [path for path in below if path.rpartition("/")[2] not in places]
+        stray += [found.path for found in store.walk(paths.base) if ".ys-tmp" in found.path]
+        home = f"/user/{self._site.user}"
+        if store.status(f"{home}/.skein"):
+            stray += [entry.path for entry in store.list(f"{home}/.skein")]
+        stray += [entry.path for entry in store.list(home) if not entry.path.endswith((".skein", ".yarn-submitter"))]
+        return stray

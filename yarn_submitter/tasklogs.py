@@ -1,0 +1,90 @@
+"""The logs of a job's tasks as they are now: from the NodeManager while it has them, else from the aggregated file."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from yarn_submitter.errors import LimitError, Problem, SubmitterError
+from yarn_submitter.job import Job
+from yarn_submitter.livelog import FILES
+from yarn_submitter.nodemanager import NodeManager
+from yarn_submitter.tfile import StoreFile, aggregated, read_container_logs
+
+AGENT = "agent"
+_AGENT_FILES = ("application.driver.log", "application.master.log")
+_MOST_BYTES = 64 << 20
+# NodeManagers aggregate within a second of the application's end; this is for slow ones.
+_AGGREGATION_S = 15.0
+_PAUSE_S = 0.3
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a task's logs are: its container, its NodeManager, the files that are its own."""
+
+    task: str
+    container_id: str
+    node_http: str
+    files: tuple[str, ...] = FILES
+
+
+def sources(job: Job) -> list[Source]:
+    """Return what there is to read: every task that had a container, then the agent."""
+    view, _ = job.view()
+    found = [Source(task.task, task.container_id, task.node_http) for task in view.tasks.values() if task.container_id]
+    if view.app is not None and view.app.am_container:
+        found.append(Source(AGENT, view.app.am_container, view.app.am_node_http, _AGENT_FILES))
+    return found
+
+
+def read(job: Job, source: Source) -> Iterator[tuple[str, str]]:
+    """Yield (file name, text) of a task's logs.
+
+    Raises:
+        LimitError: The logs have left the NodeManager and are not aggregated within a deadline.
+    """
+    contents = _from_node(job, source) or _from_store(job, source)
+    for name in source.files:
+        if name in contents:
+            yield name, contents[name].decode(errors="replace")
+
+
+def _from_node(job: Job, source: Source) -> dict[str, bytes]:
+    nodes = NodeManager(job.site.user)
+    try:
+        if not nodes.log_files(source.node_http, source.container_id):
+            return {}
+        slices = {
+            name: nodes.read_log(source.node_http, source.container_id, name, _MOST_BYTES) for name in source.files
+        }
+    except SubmitterError:
+        return {}  # the node is gone: the aggregated file is what is left
+    return {name: piece.data for name, piece in slices.items() if piece is not None}
+
+
+def _from_store(job: Job, source: Source) -> dict[str, bytes]:
+    """Return the logs from the aggregated files, waiting while YARN still writes them."""
+    site, end, pause = job.site, time.monotonic() + _AGGREGATION_S, threading.Event()
+    while True:
+        files = aggregated(site.conf, site.store, job.plan.user, job.application_id)
+        contents: dict[str, bytes] = {}
+        for file in (file for file in files if not file.path.endswith(".tmp")):
+            for _, name, piece in read_container_logs(StoreFile(site.store, file), source.container_id):
+                contents[name] = contents.get(name, b"") + piece
+        app = site.resource_manager.get_app(job.application_id)
+        settled = app is None or app.log_aggregation in ("DISABLED", "SUCCEEDED", "FAILED", "TIME_OUT")
+        if contents or settled:
+            return contents
+        if time.monotonic() > end:
+            raise LimitError(
+                Problem(
+                    "logs-not-aggregated",
+                    f"The logs of {source.task} are not aggregated yet.",
+                    f"YARN says {app.log_aggregation if app else 'nothing'}",
+                    "try again in a moment",
+                )
+            )
+        pause.wait(_PAUSE_S)
