@@ -135,7 +135,7 @@ def ensure_jars(progress: Callable[[str], None]) -> tuple[Path, ...]:
         stamp = hadoop_dir() / "jars.checked"
         if not (stamp.exists() and stamp.read_text("utf-8") == _fingerprint(lock_text, directory)):
             with locked(hadoop_dir() / "jars.lock-file", lambda: progress("waiting for another download of Hadoop")):
-                _complete(jars, directory, progress)
+                complete(jars, directory, progress)
                 stamp.write_text(_fingerprint(lock_text, directory), "utf-8")
     return tuple(directory / jar.file_name for jar in jars)
 
@@ -149,8 +149,12 @@ def _fingerprint(lock_text: str, directory: Path) -> str:
     return digest.hexdigest()
 
 
-def _complete(jars: Sequence[Jar], directory: Path, progress: Callable[[str], None]) -> None:
-    """Remove what the lock does not name, keep what equals it, download the rest."""
+def complete(jars: Sequence[Jar], directory: Path, progress: Callable[[str], None]) -> None:
+    """Make the directory hold exactly the jars: remove what is not one of them, keep what equals them, fetch the rest.
+
+    Raises:
+        StagingError: A file cannot be downloaded, or differs from its sha256.
+    """
     wanted = {jar.file_name: jar for jar in jars}
     for path in directory.iterdir():
         jar = wanted.get(path.name)

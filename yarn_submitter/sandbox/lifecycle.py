@@ -52,14 +52,17 @@ def up(name: str, settings: SandboxSettings, progress: Callable[[str], None]) ->
     directory = sandbox_dir(name)
     with disk_full_is_an_error(directory), _only_one(name, progress):
         state = load_state(name)
+        (state.shape if state else Shape()).changed_by(settings)  # refuses numbers that cannot be
         alive = _alive(state) if state else frozenset()
         if state and alive:
             _refuse_other_settings(state, settings)
             if _is_complete(state, settings, alive) and not _missing(state):
                 progress(f"sandbox {name!r} is up already")
                 return state
+        # Before the download: 100 MB are of no use without a Java.
+        java_home = state.java_home if state and alive else str(find_java(progress=progress).home)
         jars = ensure_jars(progress)
-        state, alive = _prepare(name, state, settings, alive, progress)
+        state, alive = _prepare(name, state, settings, alive, java_home, progress)
         start = _Start(state, directory, jars, progress)
         try:
             start.run(alive)
@@ -109,10 +112,10 @@ def _prepare(
     old: SandboxState | None,
     settings: SandboxSettings,
     alive: frozenset[str],
+    java_home: str,
     progress: Callable[[str], None],
 ) -> tuple[SandboxState, frozenset[str]]:
     """Return the state to start with (the old one's id, and its ports where they can be kept), and who still runs."""
-    java_home = old.java_home if old and alive else str(find_java(progress=progress).home)
     shape = (old.shape if old else Shape()).changed_by(settings)
     addresses = node_addresses(shape.nodes)
     before = old.ports if old else {}
@@ -265,7 +268,7 @@ def _log(directory: Path, daemon: str) -> Path:
 
 
 def log_tail(log: Path) -> list[str]:
-    """Return what a daemon's log says last: from its last error on, without stack frames, in which the cause is lost."""
+    """Return what a daemon's log says last: from its last error on, without stack frames (they bury the cause)."""
     try:
         lines = log.read_text("utf-8", "replace").splitlines()
     except OSError as error:
