@@ -74,7 +74,7 @@ def compile_all(jobs: Any) -> int:
             mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
             py_compile.compile(source, compiled, shown, doraise=True, invalidation_mode=mode)
             done += 1
-        except (py_compile.PyCompileError, ValueError, RecursionError):  # noqa: PERF203
+        except (py_compile.PyCompileError, ValueError, RecursionError):
             continue  # as pip does: some packages carry files of another Python
     return done
 

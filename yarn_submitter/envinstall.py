@@ -170,13 +170,13 @@ def install(requirements: Requirements, scratch: Path, progress: Callable[[str],
         command += ["--no-index", "--find-links", str(requirements.wheels.absolute())]
     for path in requirements.files:
         command += ["-r", str(path)]
-    _run([*command, "--", *requirements.items], environment, lambda line: progress(_shown(line)))
+
+    def show(line: str) -> None:
+        if match := re.match(r"\s*(Collecting|Downloading|Building|Installing)\b.{,60}", line):
+            progress(f"installing: {match[0].strip()}")
+
+    _run([*command, "--", *requirements.items], environment, show)
     return venv
-
-
-def _shown(line: str) -> str:
-    text = line.strip()
-    return f"installing: {text if len(text) < 90 else text[:87] + '...'}"
 
 
 def _pip(python: str, environment: dict[str, str]) -> list[str]:

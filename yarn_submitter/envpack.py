@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 import time
@@ -127,27 +126,16 @@ def pack(
         UsageError: The source cannot be packed [pack-source-missing, pack-not-a-virtualenv, pack-editable, ...].
         StagingError: Installing, writing or the proof failed [pack-install-failed, pack-proof-failed, cache-full, ...].
     """
+    _check_target(target)
     seconds = {"install": 0.0}
-    if not target.absolute().parent.is_dir():
-        raise UsageError(
-            Problem(
-                "pack-target",
-                f"{target.absolute().parent} is not a directory, so {target} cannot be written.",
-                next_step="make the directory, or give another -o",
-            )
-        )
-    with scratch_dir("pack") as scratch, cache_errors():
+    with scratch_dir("pack") as scratch, cache_errors(), _reading():
         if isinstance(source, Requirements):
             with _timed(seconds, "install"):
                 venv = envinstall.install(source, scratch, progress)
-                imports = imports or envinstall.requested_imports(venv)
+            imports = imports or envinstall.requested_imports(venv)
         else:
             venv = envinstall.virtualenv(source)
-        python = Interpreter(**ask_inside(venv / "bin" / "python", "describe", None, scratch))
-        if python.implementation != "cpython":
-            raise UsageError(
-                Problem("pack-not-cpython", f"{venv} belongs to {python.implementation}; only CPython can be packed.")
-            )
+        python = _interpreter(venv, scratch)
         progress("collecting files")
         entries = collect(python, exclude, scratch)
         with _timed(seconds, "compile"):
@@ -156,13 +144,13 @@ def pack(
         part = _part_file(target)
         try:
             with _timed(seconds, "archive"):
-                written = _write_and_unpack(entries, part, scratch / "unpacked", progress)
+                written = _write_and_unpack(entries, facts.unpacked_bytes, part, scratch / "unpacked", progress)
             if isinstance(source, Requirements):
-                shutil.move(venv, scratch / "hidden")
+                venv.rename(scratch / "hidden")
             with _timed(seconds, "prove"):
                 proof = _prove(python, venv, imports, scratch, progress)
             part.chmod(0o644)
-            os.replace(part, target)
+            part.replace(target)
         finally:
             part.unlink(missing_ok=True)
         remember(facts)
@@ -178,6 +166,37 @@ def pack(
         tuple(proof["libraries"]),
         {step: round(value, 1) for step, value in seconds.items()},
     )
+
+
+def _check_target(target: Path) -> None:
+    step = "job pack ... -o DIR/env.tar.gz"
+    if not target.name.endswith((".tar.gz", ".tgz")):
+        sentence = f"{target} does not end with .tar.gz or .tgz, by which YARN knows how to unpack it."
+        raise UsageError(Problem("pack-target", sentence, next_step=step))
+    if not target.absolute().parent.is_dir() or target.is_dir():
+        sentence = f"{target} cannot be written: its directory does not exist, or it is a directory itself."
+        raise UsageError(Problem("pack-target", sentence, next_step=step))
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Turn a file of the source that cannot be read into a problem; the cache's own errors are told apart later."""
+    try:
+        yield
+    except PermissionError as error:
+        if error.filename is None or str(error.filename).startswith(str(cache_dir())):
+            raise
+        sentence = f"{error.filename} cannot be read, so it cannot be packed."
+        step = "make it readable, or leave it out with --exclude"
+        raise StagingError(Problem("pack-unreadable", sentence, next_step=step)) from error
+
+
+def _interpreter(venv: Path, scratch: Path) -> Interpreter:
+    python = Interpreter(**ask_inside(venv / "bin" / "python", "describe", None, scratch))
+    if python.implementation != "cpython":
+        sentence = f"{venv} belongs to {python.implementation}; only CPython can be packed."
+        raise UsageError(Problem("pack-not-cpython", sentence, next_step="make the virtualenv with CPython"))
+    return python
 
 
 def cached_env(
@@ -235,17 +254,20 @@ def agent_requirements(declared: list[str]) -> tuple[str, ...]:
     return tuple(sorted(line.removesuffix(";").strip() for line in chosen))
 
 
-def _write_and_unpack(entries: list[Entry], part: Path, unpacked: Path, progress: Callable[[str], None]) -> Written:
+def _write_and_unpack(
+    entries: list[Entry], total_bytes: int, part: Path, unpacked: Path, progress: Callable[[str], None]
+) -> Written:
     """Write the archive and, in the same breath, unpack it as a NodeManager would."""
     unpacked.mkdir()
     log = unpacked.with_suffix(".log")
-    shown = 0
+    shown = -1
 
     def show(done_bytes: int) -> None:
         nonlocal shown
-        if done_bytes - shown >= 32 << 20:
-            shown = done_bytes
-            progress(f"writing and unpacking, {done_bytes >> 20} MB")
+        tenths = min(10 * done_bytes // (total_bytes or 1), 9)
+        if tenths > shown:
+            shown = tenths
+            progress(f"writing and unpacking: {tenths * 10} % of {total_bytes / 1e6:.0f} MB")
 
     with part.open("wb") as file, log.open("wb+") as said:
         command = ["sh", "-c", "gzip -dc | tar xf -"]

@@ -94,7 +94,8 @@ def cache_errors() -> Iterator[None]:
     except OSError as error:
         if error.errno in NO_SPACE:
             raise cache_full(str(error)) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+        mine = str(error.filename).startswith(str(cache_dir()))
+        if mine and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
             raise StagingError(
                 Problem(
                     "cache-unwritable",

