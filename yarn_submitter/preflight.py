@@ -57,9 +57,10 @@ def problems(roles: Sequence[RoleAsk], queue: str, facts: ClusterFacts) -> list[
         queue: As the user named it, by path or by name.
         facts: The cluster as it is now.
     """
+    roles = [role for role in roles if role.instances]
     found = facts.queue(queue)
     about_queue = list(_queue_problems(queue, found, facts)) if facts.queues else []
-    about_roles = [problem for role in roles if role.instances for problem in _role_problems(role, found, facts)]
+    about_roles = [problem for role in roles for problem in _role_problems(role, found, facts)]
     about_gang = [] if about_roles else list(_gang_problems(roles, found, facts))
     return [*about_queue, *about_roles, *about_gang]
 
@@ -118,7 +119,7 @@ def _limit_text(queue: Queue | None) -> str:
 def _gang_problems(roles: Sequence[RoleAsk], queue: Queue | None, facts: ClusterFacts) -> Iterator[Problem]:
     """Yield at most one problem: all containers together, or those of one role, can never run at the same time."""
     nodes = facts.usable_nodes
-    if not nodes:
+    if not nodes or not roles:
         return  # a cluster that grows on demand may have none now
     asks = [role.amount for role in roles for _ in range(role.instances)]
     together, there = total(asks), total(node.total for node in nodes)
