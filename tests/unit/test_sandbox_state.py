@@ -71,6 +71,16 @@ def test_a_name_is_a_directorys_name(name):
     assert problem_of(raised) == "sandbox-name"
 
 
+@pytest.mark.parametrize("odd", [" ", ",", ":", "'", "$", "%"])
+def test_a_path_that_hadoop_takes_apart_is_refused(cache, monkeypatch, odd):
+    """`up` says so before it makes or starts anything."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache / f"a{odd}b"))
+    with pytest.raises(UsageError) as raised:
+        Sandbox("trial").up()
+    assert problem_of(raised) == "sandbox-path"
+    assert list(cache.iterdir()) == []
+
+
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"version": 99}'])
 def test_a_state_that_is_not_ours_is_a_sentence(text):
     """A damaged file, or one of another version, is an error that names it."""

@@ -31,7 +31,16 @@ from yarn_submitter.sandbox.files import locked
 from yarn_submitter.sandbox.hdfs_dirs import make_directories
 from yarn_submitter.sandbox.jars import disk_full_is_an_error, ensure_jars, hadoop_dir
 from yarn_submitter.sandbox.java import find_java
-from yarn_submitter.sandbox.state import DEFAULT_NAME, Process, SandboxState, Shape, load_state, sandbox_dir, save_state
+from yarn_submitter.sandbox.state import (
+    DEFAULT_NAME,
+    Process,
+    SandboxState,
+    Shape,
+    load_state,
+    refuse_odd_path,
+    sandbox_dir,
+    save_state,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,6 +59,7 @@ LOG_TAIL_LINES = 10
 def up(name: str, settings: SandboxSettings, progress: Callable[[str], None]) -> SandboxState:
     """Start what does not run; see Sandbox.up."""
     directory = sandbox_dir(name)
+    refuse_odd_path(directory)
     with disk_full_is_an_error(directory), _only_one(name, progress):
         state = load_state(name)
         (state.shape if state else Shape()).changed_by(settings)  # refuses numbers that cannot be
@@ -75,9 +85,12 @@ def up(name: str, settings: SandboxSettings, progress: Callable[[str], None]) ->
         return start.state
 
 
+def _lock_file(name: str) -> Path:
+    return sandbox_dir(name).with_name(f".{name}.lock")
+
+
 def _only_one(name: str, progress: Callable[[str], None]) -> AbstractContextManager[None]:
-    path = sandbox_dir(name).with_name(f".{name}.lock")
-    return locked(path, lambda: progress(f"waiting for another command that works on sandbox {name!r}"))
+    return locked(_lock_file(name), lambda: progress(f"waiting for another command that works on sandbox {name!r}"))
 
 
 def _alive(state: SandboxState) -> frozenset[str]:
@@ -170,6 +183,8 @@ class _Start:
 
     def run(self, alive: frozenset[str]) -> None:
         """Start all missing daemons at once; the NameNode's disk is formatted meanwhile when it is new."""
+        if not alive:
+            shutil.rmtree(self.directory / "tmp", ignore_errors=True)
         for part in ("data", "logs", "tmp"):
             (self.directory / part).mkdir(parents=True, exist_ok=True)
         write_configuration(self.state, self.directory, hadoop_dir() / "jars")
@@ -331,6 +346,8 @@ def down(name: str, *, delete: bool, progress: Callable[[str], None]) -> bool:
             progress(f"ended {left} processes that containers had left")
         if state:
             save_state(replace(state, processes={}))
-        if delete and directory.exists():
-            shutil.rmtree(directory)
+        if delete:
+            if directory.exists():
+                shutil.rmtree(directory)
+            _lock_file(name).unlink(missing_ok=True)
         return bool(ours or left)

@@ -164,6 +164,23 @@ def sandbox_dir(name: str) -> Path:
     return cache_dir() / "sandbox" / name
 
 
+def refuse_odd_path(directory: Path) -> None:
+    """Refuse a directory whose name YARN's launch scripts, class paths or lists of directories would take apart.
+
+    Raises:
+        UsageError: The path has a blank, a comma, a colon, a quote or the like.
+    """
+    if odd := re.search(r"[^\w./@+~=-]", str(directory)):
+        raise UsageError(
+            Problem(
+                "sandbox-path",
+                f"A sandbox cannot lie below a path with {odd[0]!r}: Hadoop would take it apart.",
+                str(directory),
+                "name another place: XDG_CACHE_HOME=/some/where job sandbox up",
+            )
+        )
+
+
 def load_state(name: str) -> SandboxState | None:
     """Return what is remembered of a sandbox, or None when there is none of this name.
 
