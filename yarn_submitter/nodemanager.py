@@ -22,7 +22,7 @@ class ContainerState:
     Attributes:
         id: Container id.
         state: NEW, LOCALIZING, SCHEDULED, RUNNING, EXITED_WITH_SUCCESS, DONE and others of YARN's.
-        exit_code: None while it runs.
+        exit_code: None while it runs; negative when YARN ended it (-105: killed on request, -104: memory, and others).
         diagnostics: YARN's words.
         user: As whom it runs.
         log_files: Names of its log files.

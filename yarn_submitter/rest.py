@@ -109,6 +109,7 @@ class ResourceManager:
     def __init__(self, conf: HadoopConf, user: str) -> None:
         """Make it; nothing is sent. `user` is whom requests are made as."""
         service = Service("ResourceManager", "rm-unreachable", f"{_RM}/info")
+        self._user = user
         self._doors = Doors(service, conf.rm_http, Web(user), _standby)
 
     def reachable(self, deadline_s: float) -> Problem | None:
@@ -169,7 +170,8 @@ class ResourceManager:
             DeniedError: The user may not end it. [rm-denied]
             UsageError: No such application. [app-unknown]
         """
-        answer = self._send("PUT", f"/apps/{quote(app_id)}/state", body={"state": "KILLED", "diagnostics": why})
+        body = {"state": "KILLED", "diagnostics": why}
+        answer = self._send("PUT", f"/apps/{quote(app_id)}/state", body=body, what=f"the end of {app_id}")
         return text(answer, "state") in ENDED
 
     def app_attempts(self, app_id: str) -> list[AppAttempt]:
@@ -203,19 +205,20 @@ class ResourceManager:
         *,
         body: Any = None,
         missing_ok: bool = False,
+        what: str = "",
     ) -> Any:
-        """Return the answer's JSON; None when `missing_ok` and there is no such thing."""
+        """Return the answer's JSON; None when `missing_ok` and there is no such thing; `what` names it in errors."""
         sent = None if body is None else json.dumps(body).encode()
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
         answer = self._doors.send(method, _RM + path, params, body=sent, headers=headers)
         if answer.status in (200, 201, 202):
-            data = answer.json()
+            data = answer.json() if answer.body else {}
             if data is None:
                 raise InternalError(_not_json(answer))
             return data
         if answer.status == 404 and missing_ok:
             return None
-        raise _refusal(answer, f"{method} {path}")
+        raise _refusal(answer, what or f"the request {method} {path}", self._user)
 
 
 def _standby(answer: Answer) -> str:
@@ -280,13 +283,13 @@ def _attempt(data: Any) -> AppAttempt:
     )
 
 
-def _refusal(answer: Answer, what: str) -> UsageError | DeniedError | UnreachableError:
+def _refusal(answer: Answer, what: str, user: str) -> UsageError | DeniedError | UnreachableError:
     """Return the error for a status that is no success."""
     name, message = answer.remote_exception()
     said = message or f"status {answer.status}"
     if answer.status == 403:
         step = "ask an administrator of the queue, or run as the owner of the application"
-        return DeniedError(Problem("rm-denied", f"The ResourceManager refuses {what}.", said, step))
+        return DeniedError(Problem("rm-denied", f"The ResourceManager refuses {what} to the user {user}.", said, step))
     if answer.status == 404:
         sentence = "The ResourceManager does not know this application."
         return UsageError(Problem("app-unknown", sentence, said, "`job list` shows the applications that it knows"))
@@ -295,7 +298,7 @@ def _refusal(answer: Answer, what: str) -> UsageError | DeniedError | Unreachabl
         return UnreachableError(
             Problem("rm-failed", sentence, f"{name} {message}".strip(), "try again; see the log of the ResourceManager")
         )
-    return UsageError(Problem("rm-refused", f"The ResourceManager does not accept the request {what}.", said))
+    return UsageError(Problem("rm-refused", f"The ResourceManager does not accept {what}.", said))
 
 
 def _not_json(answer: Answer) -> Problem:

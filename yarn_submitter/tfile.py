@@ -43,10 +43,15 @@ class StoreFile:
     def __init__(self, store: Store, file: FileStatus) -> None:
         self._store = store
         self._path = file.path
+        self._small: bytes | None = None  # all of a small file: one request instead of four
         self.size = file.length
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Return bytes of the file."""
+        if self.size <= PIECE_BYTES:
+            if self._small is None:
+                self._small = self._store.read(self._path)
+            return self._small[offset : offset + length]
         return self._store.read(self._path, offset, length)
 
 
