@@ -58,7 +58,7 @@ class Running:
             text=True,
         )
         self._lines: dict[str, list[str]] = {"out": [], "err": []}
-        self._news: queue.Queue[str] = queue.Queue()
+        self._news: queue.Queue[str | None] = queue.Queue()  # None: a stream has ended
         self._threads = [
             threading.Thread(target=self._read, args=(name, stream), daemon=True)
             for name, stream in (("out", self.process.stdout), ("err", self.process.stderr))
@@ -71,6 +71,8 @@ class Running:
             for line in stream:
                 self._lines[name].append(line)
                 self._news.put(line)
+        if name == "out":
+            self._news.put(None)
 
     def wait_line(self, text: str, deadline_s: float = 60.0) -> str:
         """Return the first line (stdout or stderr, from the last wait on) that holds `text`."""
@@ -79,10 +81,16 @@ class Running:
             try:
                 line = self._news.get(timeout=max(0.01, end - time.monotonic()))
             except queue.Empty:
-                everything = "".join(self._lines["err"] + self._lines["out"])
-                raise AssertionError(f"no line with {text!r} within {deadline_s:g} s; so far:\n{everything}") from None
+                line = None
+            if line is None:
+                self.process.kill()
+                self.process.wait()
+                raise AssertionError(f"no line with {text!r} within {deadline_s:g} s, or before the end:\n{self._all()}")
             if text in line:
                 return line
+
+    def _all(self) -> str:
+        return "".join(self._lines["err"] + self._lines["out"])
 
     def interrupt(self) -> None:
         """Type Ctrl-C."""
@@ -94,8 +102,8 @@ class Running:
             code = self.process.wait(timeout=deadline_s)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            everything = "".join(self._lines["err"] + self._lines["out"])
-            raise AssertionError(f"the command did not end within {deadline_s:g} s:\n{everything}") from None
+            self.process.wait()
+            raise AssertionError(f"the command did not end within {deadline_s:g} s:\n{self._all()}") from None
         for thread in self._threads:
             thread.join()
         return Result(code, "".join(self._lines["out"]), "".join(self._lines["err"]))
