@@ -42,6 +42,7 @@ class Queue:
         pending_apps: Applications that wait for theirs.
         labels: Node labels that it may use.
         creates_children: Whether the scheduler makes queues below it when they are first named.
+        user_limit_factor: One user may have so many times `capacity_percent`; 0 when there is no such limit.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Queue:
     pending_apps: int = 0
     labels: tuple[str, ...] = ()
     creates_children: bool = False
+    user_limit_factor: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -130,8 +130,9 @@ def _gang_problems(roles: Sequence[RoleAsk], queue: Queue | None, facts: Cluster
         where = ""
         if asked > kind.of(there):
             where = f"the cluster's {len(nodes)} nodes have {available}"
-        elif queue and _over_share(asked - max(map(kind.of, asks)), kind.of(there), queue):
-            where = f"queue {queue.path} may use {queue.max_percent:g} % of {available}"
+        elif queue:
+            where = _over_share(asked, max(map(kind.of, asks)), kind.of(there), queue)
+            where = where and f"{where} of {available}"
         if where:
             sentence = f"The job needs {kind.text(asked)} at the same time, {where}."
             yield Problem("gang-too-large", sentence, asked_by, "ask fewer instances or less for each")
@@ -152,9 +153,20 @@ def _fitting(node: Node, ask: Amount, counted: Sequence[_Kind]) -> int:
     return min((kind.of(node.total) // kind.of(ask) for kind in counted if kind.of(ask)), default=0)
 
 
-def _over_share(all_but_one: int, there: int, queue: Queue) -> bool:
-    """Return whether a queue would exceed its greatest share; YARN lets the container given last go over it."""
-    return queue.max_percent < 100 and all_but_one >= there * queue.max_percent / 100
+def _over_share(asked: int, greatest: int, there: int, queue: Queue) -> str:
+    """Return which share of a queue this ask can never keep to, as part of a sentence; empty when it can.
+
+    YARN looks at what is used before it gives a container, so the one that is given last may go over a share. A
+    user's share is `capacity x user-limit-factor`, where the capacity is at least one container (UsersManager).
+    """
+    before_last = asked - greatest
+    if queue.max_percent < 100 and before_last >= there * queue.max_percent / 100:
+        return f"queue {queue.path} may use {queue.max_percent:g} %"
+    user_percent = queue.capacity_percent * queue.user_limit_factor
+    user_share = max(there * queue.capacity_percent / 100, greatest) * queue.user_limit_factor
+    if 0 < user_percent < 100 and before_last > user_share:
+        return f"one user of queue {queue.path} may use {user_percent:g} %"
+    return ""
 
 
 def _counted(ask: Amount, facts: ClusterFacts) -> list[_Kind]:

@@ -137,6 +137,7 @@ def _capacity_queues(data: dict[str, Any], parent: str) -> Iterator[Queue]:
         active_apps=integer(data, "numActiveApplications"),
         pending_apps=integer(data, "numPendingApplications"),
         labels=words(data, "nodeLabels"),
+        user_limit_factor=max(0.0, number(data, "userLimitFactor")),
         creates_children=data.get("autoCreateChildQueueEnabled") is True
         or text(data, "autoCreationEligibility") in ("legacy", "flexible"),
     )

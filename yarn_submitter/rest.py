@@ -222,11 +222,16 @@ class ResourceManager:
 
 
 def _standby(answer: Answer) -> str:
-    """Say that a ResourceManager is not the active one; it answers with a redirect, or a page that reloads itself."""
+    """Say that a ResourceManager is not the active one.
+
+    It answers with a redirect, or a page that reloads itself; only /info it answers itself, saying what it is.
+    """
     if answer.status in (302, 307) and answer.headers.get("Location"):
         return "it is the standby"
     if "Refresh" in answer.headers:
         return "it is the standby, and no ResourceManager is active"
+    if answer.url.endswith("/info") and text(member(answer.json(), "clusterInfo"), "haState") == "STANDBY":
+        return "it is the standby"
     return ""
 
 

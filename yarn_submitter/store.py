@@ -26,7 +26,9 @@ TEMPORARY = ".ys-tmp-"
 _THREADS = 8
 
 T = TypeVar("T")
-Progress = Callable[[int], None]  # told how many bytes more have come
+Progress = Callable[
+    [int], None
+]  # told how many bytes more have come, from several threads; negative when a try begins again
 
 
 @dataclass(frozen=True)

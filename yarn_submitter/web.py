@@ -160,9 +160,10 @@ class Web:
         read_s: float,
         connect_s: float,
     ) -> urllib3.BaseHTTPResponse:
-        query = urlencode({**(params or {}), **({"user.name": self.user} if "user.name=" not in url else {})})
-        separator = "&" if "?" in url else "?"
-        full = f"{url}{separator}{query}" if query else url
+        there = url.partition("?")[2]  # a NameNode's redirect names the user already
+        me = {} if "user.name=" in there else {"user.name": self.user}
+        query = "&".join(part for part in (there, urlencode({**(params or {}), **me})) if part)
+        full = f"{url.partition('?')[0]}?{query}"
         try:
             return self._pool.request(
                 method,

@@ -44,7 +44,12 @@ class Sent:
     def read(self, size: int = -1) -> bytes:
         """Return the next bytes, at most the length that was announced in all."""
         left = self.length - self._gone
-        piece = self._source.read(left if size < 0 else min(size, left))
+        try:
+            piece = self._source.read(left if size < 0 else min(size, left))
+        except OSError as error:
+            raise _local_failure(self._source, error.strerror or str(error)) from error
+        if left and size and not piece:
+            raise _local_failure(self._source, "it became shorter while it was sent")
         self._tell(len(piece))
         return piece
 
@@ -154,6 +159,11 @@ class WebHdfs:
             return text(self.call(method, path, op, avoid), "Location")
         except (StagingError, DeniedError):
             raise _no_datanode(failed, path) from None
+
+
+def _local_failure(source: IO[bytes], reason: str) -> StagingError:
+    sentence = f"The local file {getattr(source, 'name', '')} could not be read to its end."
+    return StagingError(Problem("local-file", sentence, reason, "check the file, and send it again"))
 
 
 def missing(path: str) -> StagingError:

@@ -1,5 +1,7 @@
 """What a cluster can never meet is said at once, with what was asked, what there is, and what to do."""
 
+import dataclasses
+
 import pytest
 
 from yarn_submitter.facts import GPU, Amount, ClusterFacts, Node, Queue
@@ -136,6 +138,17 @@ def test_share_of_the_queue():
     assert ids([RoleAsk("worker", 2, 4 * GIB)], "small", TWO) == ["gang-too-large"]
     assert ids([RoleAsk("worker", 3, 2 * GIB)], "small", TWO) == ["gang-too-large"]
     assert ids([RoleAsk("worker", 2, 2 * GIB)], "small", TWO) == []
+
+
+def test_share_of_a_user():
+    """A user's greatest share of a queue is a limit for the gang as well; without a factor there is none."""
+    queue = Queue("default", "default", capacity_percent=25.0, user_limit_factor=1.0)
+    facts = ClusterFacts((queue,), TWO.nodes, (GPU,))
+    (found,) = problems([RoleAsk("worker", 4, 2 * GIB)], "default", facts)
+    assert found.sentence == ("The job needs 8 GiB at the same time, one user of queue default may use 25 % of 16 GiB.")
+    assert ids([RoleAsk("worker", 3, 2 * GIB)], "default", facts) == []
+    free = ClusterFacts((dataclasses.replace(queue, user_limit_factor=0.0),), TWO.nodes, (GPU,))
+    assert ids([RoleAsk("worker", 4, 2 * GIB)], "default", free) == []
 
 
 def test_vcores_are_not_counted_where_yarn_may_not():

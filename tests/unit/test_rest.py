@@ -180,6 +180,14 @@ def test_standby_is_passed_over():
                 assert len(standby.asked) == asked
 
 
+def test_standby_alone_is_not_reachable():
+    """A standby answers /info itself and says so; without an active one nothing is reachable."""
+    with serving(lambda request: Reply(body=b'{"clusterInfo":{"state":"STARTED","haState":"STANDBY"}}')) as standby:
+        problem = ResourceManager(conf_for(standby.url), "ada").reachable(5)
+    assert problem is not None
+    assert "it is the standby" in problem.evidence
+
+
 def test_redirect_leads_to_an_address_that_is_not_configured():
     """With the standby's address alone, its redirect is enough."""
     with serving(lambda request: recorded("3.5.0", "info.json")) as active:

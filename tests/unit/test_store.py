@@ -92,6 +92,24 @@ def test_upload_survives_one_dead_datanode(tmp_path):
     assert data.asked[0].body == local.read_bytes()
 
 
+def test_file_that_shrinks_while_it_is_sent(tmp_path):
+    """A local file that becomes shorter under way is told at once, not after a DataNode's timeout."""
+    local = tmp_path / "file"
+    local.write_bytes(b"x" * (3 << 20))
+
+    def shrink(count: int) -> None:
+        if count > 0:
+            with local.open("r+b") as file:
+                file.truncate(1 << 20)
+
+    with serving(lambda request: Reply(201, b"")) as data, serving(namenode(f"{data.url}/x?op=CREATE")) as name:
+        with pytest.raises(StagingError) as caught:
+            HdfsStore(conf_for(name.url), "ada").upload(local, "/a/file", shrink)
+        assert name.asked[-1].params["op"] == "DELETE"
+    assert caught.value.problems[0].id == "local-file"
+    assert str(local) in caught.value.problems[0].sentence
+
+
 def test_unreachable_datanode_is_named():
     """With every DataNode dead the error names it and not the NameNode."""
     dead = closed_port()
