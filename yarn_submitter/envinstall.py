@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yarn_submitter.envpython import last_lines
-from yarn_submitter.envscratch import NO_SPACE_WORDS, cache_full, child, without_python_settings
+from yarn_submitter.envscratch import child, with_space, without_python_settings
 from yarn_submitter.errors import Problem, StagingError, UsageError
 
 if TYPE_CHECKING:
@@ -212,9 +212,7 @@ def _run(command: list[str], environment: dict[str, str], show: Callable[[str], 
         code = process.wait()
     if code == 0:
         return
-    said = "".join(lines)
-    if any(words in said for words in NO_SPACE_WORDS):
-        raise cache_full(last_lines(said))
+    said = with_space("".join(lines))
     raise StagingError(
         Problem(
             "pack-install-failed",

@@ -27,11 +27,11 @@ from yarn_submitter.envcheck import Member, facts_of, remember
 from yarn_submitter.envinstall import Requirements
 from yarn_submitter.envpython import ask_inside, compiled, last_lines, proof_problem
 from yarn_submitter.envscratch import (
-    NO_SPACE_WORDS,
     cache_errors,
-    cache_full,
     child,
     locked,
+    memory_log,
+    said_in,
     scratch_dir,
 )
 from yarn_submitter.envtree import Interpreter, collect
@@ -259,7 +259,6 @@ def _write_and_unpack(
 ) -> Written:
     """Write the archive and, in the same breath, unpack it as a NodeManager would."""
     unpacked.mkdir()
-    log = unpacked.with_suffix(".log")
     shown = -1
 
     def show(done_bytes: int) -> None:
@@ -269,20 +268,18 @@ def _write_and_unpack(
             shown = tenths
             progress(f"writing and unpacking: {tenths * 10} % of {total_bytes / 1e6:.0f} MB")
 
-    with part.open("wb") as file, log.open("wb+") as said:
+    with part.open("wb") as file, memory_log() as log:
         command = ["sh", "-c", "gzip -dc | tar xf -"]
-        with child(command, stdin=subprocess.PIPE, stderr=said, cwd=unpacked) as unpacker:
+        with child(command, stdin=subprocess.PIPE, stderr=log, cwd=unpacked) as unpacker:
             pipe = cast("BinaryIO", unpacker.stdin)
+            written = None
             try:
                 written = write_archive(entries, [_TargetFile(file, part), pipe], show)
                 pipe.close()
-            except BrokenPipeError:
-                written = None  # the log says why it ended
+            except BrokenPipeError:  # the log says why it ended
+                pass
             code = unpacker.wait()
-        said.seek(0)
-        errors = said.read().decode("utf-8", "replace")
-    if any(words in errors for words in NO_SPACE_WORDS):
-        raise cache_full(last_lines(errors))
+        errors = said_in(log)
     if written is None or code != 0:
         raise StagingError(proof_problem(f"gzip -dc | tar xf - ended with {code}\n{last_lines(errors)}"))
     return written
@@ -298,6 +295,7 @@ class _TargetFile:
     def write(self, data: bytes) -> None:
         try:
             self.file.write(data)
+            self.file.flush()
         except OSError as error:
             raise StagingError(target_problem(self.path.parent, str(error))) from error
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yarn_submitter.envarchive import Entry
-from yarn_submitter.envscratch import NO_SPACE_WORDS, cache_full, child
+from yarn_submitter.envscratch import child, memory_log, said_in, with_space
 from yarn_submitter.errors import Problem, StagingError
 
 if TYPE_CHECKING:
@@ -54,7 +54,9 @@ def ask_inside(python: Path, action: str, value: Any, scratch: Path, **options: 
     except OSError as error:
         raise StagingError(_inside_problem(python, action, str(error))) from error
     if process.returncode != 0:
-        raise StagingError(_inside_problem(python, action, f"exit code {process.returncode}\n{last_lines(said)}"))
+        raise StagingError(
+            _inside_problem(python, action, f"exit code {process.returncode}\n{last_lines(with_space(said))}")
+        )
     return json.loads(answer.read_text("utf-8"))
 
 
@@ -122,28 +124,18 @@ def _compile_missing(python: Interpreter, jobs: list[tuple[str, str, str]], scra
     (scratch / "compiled").mkdir()
     # Sets among the constants are written in the order of their hashes, so the hashes must not differ between runs.
     environment = {"PYTHONHASHSEED": "0"}
-    text = INSIDE.read_text("utf-8")
+    options = ["-sSB", "-W", "ignore", "-c", INSIDE.read_text("utf-8"), "compile"]
     with ExitStack() as running:
+        log = running.enter_context(memory_log())
         processes = []
         for number in range(COMPILERS):
-            answer = scratch / f"compile-{number}.json"
-            jobs_file = scratch / f"compile-{number}.jobs"
-            jobs_file.write_text(json.dumps(jobs[number::COMPILERS]))
-            command = [python.executable, "-sSB", "-W", "ignore", "-c", text, "compile", str(answer)]
-            ask = running.enter_context(jobs_file.open("rb"))
-            log = running.enter_context((scratch / f"compile-{number}.log").open("wb+"))
-            processes.append(
-                (
-                    running.enter_context(
-                        child(command, stdin=ask, stdout=log, stderr=log, cwd=scratch, env=environment)
-                    ),
-                    log,
-                )
-            )
-        for process, log in processes:
-            if process.wait() != 0:
-                log.seek(0)
-                said = log.read().decode("utf-8", "replace")
-                if any(words in said for words in NO_SPACE_WORDS):
-                    raise cache_full(last_lines(said))
-                raise StagingError(_inside_problem(Path(python.executable), "compile", last_lines(said)))
+            share = scratch / f"compile-{number}.jobs"
+            share.write_text(json.dumps(jobs[number::COMPILERS]))
+            ask = running.enter_context(share.open("rb"))
+            command = [python.executable, *options, str(share.with_suffix(".json"))]
+            compiler = child(command, stdin=ask, stdout=log, stderr=log, cwd=scratch, env=environment)
+            processes.append(running.enter_context(compiler))
+        codes = [process.wait() for process in processes]
+        if any(codes):
+            problem = _inside_problem(Path(python.executable), "compile", last_lines(said_in(log)))
+            raise StagingError(problem)

@@ -18,7 +18,7 @@ from yarn_submitter.errors import Problem, StagingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from typing import Any
+    from typing import Any, BinaryIO
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 NO_SPACE_WORDS = ("No space left on device", "Disk quota exceeded")
@@ -28,7 +28,8 @@ NO_SPACE_WORDS = ("No space left on device", "Disk quota exceeded")
 def scratch_dir(purpose: str) -> Iterator[Path]:
     """Give a fresh directory below the cache's tmp/ and remove it at the end, whatever happened.
 
-    Directories that a killed process left behind are removed on the way: a live one holds a lock on its directory.
+    Directories that a killed process left behind for the same purpose are removed on the way: a live one holds a lock
+    on its directory. Only scratch_dir may use the prefix `<purpose>-` there.
 
     Raises:
         StagingError: The cache cannot be written, or is full [cache-unwritable, cache-full].
@@ -37,7 +38,7 @@ def scratch_dir(purpose: str) -> Iterator[Path]:
     with cache_errors():
         parent.mkdir(parents=True, exist_ok=True)
         with locked(parent):  # nobody sweeps away what another has made and not yet locked
-            _sweep(parent)
+            _sweep(parent, purpose)
             path = Path(tempfile.mkdtemp(prefix=f"{purpose}-", dir=parent))
             lock = os.open(path, os.O_RDONLY)
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -59,8 +60,9 @@ def locked(path: Path) -> Iterator[None]:
         os.close(lock)
 
 
-def _sweep(parent: Path) -> None:
-    for path in parent.iterdir():
+def _sweep(parent: Path, purpose: str) -> None:
+    """Remove our own leftovers only: others keep directories here too, and do not lock them."""
+    for path in parent.glob(f"{purpose}-*"):
         if not path.is_dir():
             continue
         with suppress(OSError):
@@ -134,6 +136,33 @@ def child(command: list[str], **options: Any) -> Iterator[subprocess.Popen[Any]]
             if stream is not None:
                 with suppress(OSError):
                     stream.close()
+
+
+def memory_log() -> BinaryIO:
+    """Return a file for a program's errors that takes no disk, which may be what is full (memfd_create(2))."""
+    return os.fdopen(os.memfd_create("log"), "wb+")
+
+
+def said_in(log: BinaryIO) -> str:
+    """Return what was written to a log.
+
+    Raises:
+        StagingError: The program ran out of space [cache-full].
+    """
+    log.seek(0)
+    return with_space(log.read().decode("utf-8", "replace"))
+
+
+def with_space(text: str) -> str:
+    """Return a program's output as it is, unless it tells of a full disk.
+
+    Raises:
+        StagingError: The program ran out of space [cache-full].
+    """
+    full = [line for line in text.splitlines() if any(words in line for words in NO_SPACE_WORDS)]
+    if full:
+        raise cache_full(full[-1].strip())
+    return text
 
 
 def without_python_settings(environment: Mapping[str, str], scratch: Path) -> dict[str, str]:

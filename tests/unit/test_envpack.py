@@ -52,6 +52,7 @@ def make_venv(path, *wheels):
 
 
 def ids(error):
+    """Return the ids of an error's problems."""
     return [problem.id for problem in error.value.problems]
 
 
@@ -60,12 +61,14 @@ def quiet(_text):
 
 
 def leftovers():
+    """Return the names of temporary trees."""
     tmp = config.cache_dir() / "tmp"
     return [path.name for path in tmp.iterdir()] if tmp.is_dir() else []
 
 
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory):
+    """A directory with a package that has a script and an extra, and the extra's package."""
     directory = tmp_path_factory.mktemp("wheels")
     make_wheel(
         directory,
@@ -83,6 +86,7 @@ def wheels(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def module_cache(tmp_path_factory):
+    """A cache for the tests of this file that share an archive."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
@@ -111,6 +115,7 @@ def packed(module_cache, wheels, tmp_path_factory):
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
+    """A fresh directory whose cache/ is the user's cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path
 
@@ -130,9 +135,8 @@ def test_console_script_finds_the_python_beside_it(packed, tmp_path):
     _, _, tree = packed
     (tmp_path / "greet").symlink_to(tree / "bin/greet")
     done = subprocess.run([tmp_path / "greet"], capture_output=True, text=True, check=True)
-    assert done.stdout == f"hello {tree}/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages/" + (
-        "greeter/__init__.py\n"
-    )
+    library = f"lib/python{sys.version_info[0]}.{sys.version_info[1]}"
+    assert done.stdout == f"hello {tree}/{library}/site-packages/greeter/__init__.py\n"
 
 
 def test_same_source_gives_the_same_bytes(packed):
@@ -254,13 +258,14 @@ def test_interrupt_leaves_nothing(cache, wheels):
 
 
 def test_what_a_killed_process_left_is_swept(cache, wheels):
-    """A temporary tree that nobody holds is removed by the next pack."""
+    """A temporary tree of packing that nobody holds is removed by the next pack; those of other programs are not."""
+    (config.cache_dir() / "tmp" / "driver-alive").mkdir(parents=True)
     dead = config.cache_dir() / "tmp" / "pack-dead"
-    dead.mkdir(parents=True)
+    dead.mkdir()
     (dead / "file").write_text("x")
     with pytest.raises(UsageError):
         pack(cache / "nowhere", cache / "env.tar.gz", progress=quiet)
-    assert leftovers() == []
+    assert leftovers() == ["driver-alive"]
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,7 @@ def make_zip(path, members):
 
 
 def problems(path, *, needs_python=False, **options):
+    """Return id and evidence of each problem of an archive."""
     return [(p.id, p.evidence) for p in archive_problems(inspect_archive(path), needs_python, **options)]
 
 
@@ -72,7 +73,7 @@ def test_plain_virtualenv_is_refused_naming_link_and_target(tmp_path):
 
 
 def test_plain_virtualenv_below_one_directory_is_refused(tmp_path):
-    """venv/bin/python is looked at like bin/python, also behind ./"""
+    """venv/bin/python is looked at like bin/python, also when names begin with a dot."""
     members = [(f"./venv/{name}", content, bits) for name, content, bits in PLAIN_VENV]
     archive = make_tar(tmp_path / "a.tar", members, "w")
     assert problems(archive) == [("archive-python-outside", "venv/bin/python3 -> /opt/py/bin/python3")]

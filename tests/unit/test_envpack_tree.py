@@ -67,6 +67,7 @@ def test_walk_ends_on_links_that_hold_themselves(tmp_path):
 
 
 def archived(entries):
+    """Return the archive of the entries, and what was said of it."""
     out = io.BytesIO()
     written = write_archive(entries, [out], lambda _: None)
     return out.getvalue(), written
