@@ -5,11 +5,13 @@ The interpreter is the running one, or what the variable EXECUTOR_PYTHON names.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import http.server
 import json
 import os
+import select
 import shutil
 import socket
 import ssl
@@ -93,6 +95,7 @@ class FakeAgent:
         self.thread.start()
 
     def answer(self, path, body):
+        """Answer one request."""
         name = path.removeprefix(wire.PREFIX + "/")
         message = wire.decode(KINDS[name], body)
         with self.changed:
@@ -134,13 +137,11 @@ class FakeAgent:
         self.thread.join()
         self.server.server_close()
         for connection in list(self.sockets):
-            try:
+            with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def code_zip() -> Path:
     """Pack what travels to a container, once."""
     import tempfile
@@ -190,6 +191,7 @@ class Container:
 
     @staticmethod
     def make(where: Path, job_plan: job.JobPlan, certificate: Path) -> Container:
+        """Lay out what YARN and Skein lay out."""
         directory, logs = where / "container_1_0001_01_000002", where / "logs"
         directory.mkdir(parents=True)
         logs.mkdir()
@@ -197,6 +199,7 @@ class Container:
         (directory / job.JOB_FILE).write_text(job_plan.to_text())
         (directory / job.SECRET_FILE).write_text(SECRET)
         shutil.copy(certificate, directory / job.CERTIFICATE_FILE)
+        os.mkfifo(directory / "said")
         return Container(directory, logs)
 
     def start(self, role: str = "worker", **env) -> subprocess.Popen:
@@ -229,10 +232,21 @@ class Container:
         """Wait for the executor's end; return its code."""
         return self.process.wait(LONG_S)
 
+    def hear(self) -> list[str]:
+        """Wait for the first line that the command writes into the pipe `said`; return its words."""
+        descriptor = os.open(self.directory / "said", os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            assert select.select([descriptor], [], [], LONG_S)[0], "the command said nothing"
+            return os.read(descriptor, 4096).decode().split()
+        finally:
+            os.close(descriptor)
+
     def out(self) -> str:
+        """Return what the command wrote to stdout."""
         return (self.logs / "stdout").read_text()
 
     def log(self) -> str:
+        """Return what the executor wrote to its own log."""
         return (self.logs / "worker.log").read_text()
 
     def close(self) -> None:
@@ -244,8 +258,6 @@ class Container:
 
 def group_gone(pids: list[int]) -> None:
     """Wait until none of the processes lives any more; a process's pidfd becomes readable at its end."""
-    import select
-
     for pid in pids:
         try:
             descriptor = os.pidfd_open(pid)

@@ -16,6 +16,8 @@ GONE = frozenset((409, 410))  # all tasks of the role are taken; the job has end
 START_PAUSE_S = 0.1
 MAX_PAUSE_S = 1.0
 PROGRESS_S = 2.0
+START_S = 0.25  # most commands run by then, and their pid goes with the next beat
+FETCH_S = 1.0
 
 
 class AgentGoneError(Exception):
@@ -78,8 +80,7 @@ class Beats:
         failures = 0
         while not self._closed:
             began = time.monotonic()
-            # While the command is being started no beat is held: the one with its pid must not wait behind it.
-            wait_s = 0.0 if self._starting or order_id < 0 else min(self._hold_s, PROGRESS_S if self._moved else 99.0)
+            wait_s = 0.0 if order_id < 0 else self._held_s()
             try:
                 orders = self._beat(order_id, wait_s, heard)
             except (LinkDownError, RefusedError) as error:
@@ -99,9 +100,14 @@ class Beats:
                 order_id = orders.order_id
                 self._starting = orders.order == wire.START and not self._pid
                 self._on_orders(orders)
-                self._pause(PROGRESS_S if self._starting else orders.beat_s)
+                self._pause(START_S if self._starting else orders.beat_s)
             elif orders.beat_s or wait_s == 0.0 or heard - began < wait_s / 2:
                 self._pause(orders.beat_s or MAX_PAUSE_S)
+
+    def _held_s(self) -> float:
+        if self._starting:  # a checkpoint is being fetched: the beat with the pid must not wait long behind this one
+            return min(self._hold_s, FETCH_S)
+        return min(self._hold_s, PROGRESS_S) if self._moved else self._hold_s
 
     def _beat(self, order_id: int, wait_s: float, heard: float) -> wire.Orders:
         timeout_s = wait_s + self._call_s

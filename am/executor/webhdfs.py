@@ -13,7 +13,7 @@ import time
 import typing
 import urllib.parse
 
-CHUNK_BYTES = 256 * 1024
+CHUNK_BYTES = 128 * 1024
 CALL_S = 30.0  # a NameNode may hold a call for seconds, a DataNode waits for its pipeline
 PAUSE_S = 0.5
 PATIENCE_S = 60.0  # a NameNode's failover or restart takes about half of this
@@ -207,7 +207,8 @@ def store_path(uri: str) -> str:
 def _connect(address: str) -> typing.Tuple[http.client.HTTPConnection, str]:
     parts = urllib.parse.urlsplit(address)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    target = f"{parts.path}?{parts.query}"
+    # A NameNode's Location has some characters escaped and others, such as umlauts, not.
+    target = urllib.parse.quote(f"{parts.path}?{parts.query}", safe="/%?&=:+,;@!$'()*~")
     return kind(parts.hostname or "", parts.port, timeout=CALL_S), target
 
 
