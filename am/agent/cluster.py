@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import http.client
 import json
+import re
 import typing
 
 from am.agent.threads import in_thread
@@ -55,6 +56,7 @@ _ENDED_STATES = frozenset(
         "CONTAINER_RESOURCES_CLEANINGUP",
     )
 )
+_TIME = re.compile(r"^\[\d{4}-\d\d-\d\d [\d:.]+\]", re.MULTILINE)  # the NodeManager's, before each of its sentences
 _EARLY_STATES = frozenset(("NEW", "LOCALIZING", "SCHEDULED"))
 
 
@@ -223,7 +225,7 @@ def read_node_word(status: int, body: bytes) -> NodeWord:
     state = str(found.get("state", ""))
     if code == INVALID_CODE and state not in _ENDED_STATES:
         return NodeWord(LOCALIZING if state in _EARLY_STATES else RUNNING)
-    words = str(found.get("diagnostics") or "").strip()
+    words = _TIME.sub("", str(found.get("diagnostics") or "")).strip()
     if code in _YARN_CODES:
         words = f"{_YARN_CODES[code]}\n{words}".strip()
     return NodeWord(ENDED, None if code == INVALID_CODE else code, words)

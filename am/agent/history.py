@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import logging
+import math
 import threading
 import time
 import typing
@@ -18,7 +19,7 @@ from am.contract.job import agent_file, history_dir, staging_dir
 if typing.TYPE_CHECKING:
     from collections.abc import Callable
 
-PAUSE_S = 1.0  # at most one segment a second, but for what is urgent
+PAUSE_S = 1.0  # how long a line may wait for others, so that a segment holds what happened in a second
 RETRY_S = (0.5, 1.0, 2.0, 5.0, 10.0)  # after the first, second... failure in a row
 CONNECT_S, READ_S = 3.0, 10.0
 LOG = logging.getLogger(__name__)
@@ -124,7 +125,7 @@ class History:
         self._lines: list[str] = []
         self._batch: list[str] = []
         self._chores: collections.deque[Callable[[], None]] = collections.deque()
-        self._urgent = False
+        self._due_s = math.inf  # by the monotonic clock, when what was taken is to be written
         self._closing = False
         self._segments = 0
         self._failures = 0
@@ -135,11 +136,11 @@ class History:
         if not self._thread.is_alive():
             self._thread.start()
 
-    def append(self, line: str, *, urgent: bool) -> None:
-        """Take one event line; written within a second, an urgent one at once. Never blocks."""
+    def append(self, line: str, within_s: float = PAUSE_S) -> None:
+        """Take one event line, to be written within so many seconds. Never blocks."""
         with self._changed:
             self._lines.append(line)
-            self._urgent = self._urgent or urgent
+            self._due_s = min(self._due_s, time.monotonic() + within_s)
             self._changed.notify_all()
 
     def write_agent_file(self, text: str) -> None:
@@ -148,7 +149,7 @@ class History:
         self._add_chore(lambda: self._store.put(path, text, "600", replace=True))
 
     def remove_staging(self) -> None:
-        """Remove what only a starting job needs, after the lines taken so far; tried once."""
+        """Remove what only a starting job needs; tried once."""
         path = staging_dir(self._job_dir)
 
         def remove() -> None:
@@ -162,7 +163,7 @@ class History:
     def flush(self, deadline_s: float) -> bool:
         """Return whether everything taken so far lies on the store within `deadline_s`. Blocks."""
         with self._changed:
-            self._urgent = True
+            self._due_s = 0.0
             self._changed.notify_all()
             return self._changed.wait_for(lambda: not (self._lines or self._batch or self._chores), deadline_s)
 
@@ -175,27 +176,33 @@ class History:
     def _add_chore(self, chore: Callable[[], None]) -> None:
         with self._changed:
             self._chores.append(chore)
+            self._due_s = 0.0
             self._changed.notify_all()
 
     def _run(self) -> None:
-        last_s = -PAUSE_S
-        while True:
+        while self._wait_until_due():
             with self._changed:
-                self._changed.wait_for(lambda: self._closing or self._lines or self._batch or self._chores)
-                pause_s = max(0.0, last_s + PAUSE_S - time.monotonic())
-                self._changed.wait_for(lambda: self._closing or self._urgent or bool(self._chores), pause_s)
-                if self._closing:
-                    return
                 # A batch that failed is tried again as it was: its file may lie there in spite of the failure.
                 if not self._batch:
                     self._batch, self._lines = self._lines, []
                 chores = list(self._chores)
-                self._urgent = False
-            last_s = time.monotonic()
-            if not (self._write() and self._do(chores)):
-                pause_s = RETRY_S[min(self._failures, len(RETRY_S)) - 1]
-                with self._changed:
-                    self._changed.wait_for(lambda: self._closing or self._urgent, pause_s)
+                self._due_s = math.inf
+            done = self._do(chores) and self._write()
+            with self._changed:
+                if not done:
+                    pause_s = RETRY_S[min(self._failures, len(RETRY_S)) - 1]
+                    self._changed.wait_for(lambda: self._closing or self._due_s == 0.0, pause_s)
+                    self._due_s = 0.0
+
+    def _wait_until_due(self) -> bool:
+        """Return True when there is something to write, False when the history is closed."""
+        with self._changed:
+            while not self._closing:
+                left_s = self._due_s - time.monotonic()
+                if left_s <= 0:
+                    return True
+                self._changed.wait(None if left_s == math.inf else left_s)
+            return False
 
     def _write(self) -> bool:
         if not self._batch:

@@ -15,6 +15,7 @@ import typing
 from am.agent import policy, snapshot, words
 from am.agent.bell import Bell
 from am.agent.cluster import ClusterError
+from am.agent.history import PAUSE_S
 from am.agent.threads import in_thread
 from am.contract import events, wire
 from am.contract.job import task_name
@@ -33,7 +34,9 @@ BEATS_PER_S = 200.0  # what the agent takes when it holds none
 FLUSH_S = 10.0  # for the verdict to reach the store
 ANSWERS_S = 1.0  # for answers that wait for the verdict to leave
 FOLLOWS_S = wire.MAX_HOLD_S + 2.0  # who asked for events so long ago still follows
-URGENT = (events.AgentStarted, events.TaskExited, events.JobStopping, events.JobEnded)
+# How soon an event is to lie on the store, in seconds; others wait a second for more. An end seldom comes alone, and
+# each write takes HDFS up to half a second: what happens within moments goes in one.
+WRITE_WITHIN_S: dict[type, float] = {events.TaskExited: 0.15, events.JobStopping: 0.15, events.JobEnded: 0.0}
 LOG = logging.getLogger(__name__)
 
 
@@ -335,7 +338,7 @@ class JobLoop:
         line = events.to_line(event)
         LOG.info("%s", line[:400])
         self._lines.append(line)
-        self._history.append(line, urgent=isinstance(event, URGENT))
+        self._history.append(line, WRITE_WITHIN_S.get(type(event), PAUSE_S))
         if self.snapshot.verdict is None:
             self._told = len(self._lines)
             self._news.ring()

@@ -103,7 +103,7 @@ def success(plan: JobPlan, snapshot: Snapshot) -> str:
     ended = sum(task.tracked and task.state == states.SUCCEEDED for task in snapshot.tasks.values())
     if snapshot.holding:
         return f"{plan.main_task} exited with code 0"
-    return f"{plan.main_task} exited with code 0" if ended == 1 else f"all {ended} tasks that count exited with code 0"
+    return f"{plan.main_task} exited with code 0" if ended == 1 else f"all {ended} tasks exited with code 0"
 
 
 def shortage(plan: JobPlan, snapshot: Snapshot, signs: Signs) -> str:
