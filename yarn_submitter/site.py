@@ -64,7 +64,7 @@ def open_site(cluster: str, environ: Mapping[str, str] | None = None) -> Site:
 
 
 def _sandbox_site(cluster: str, env: dict[str, str]) -> Site:
-    from yarn_submitter.sandbox import find
+    from yarn_submitter.sandbox import DEFAULT_NAME, require
 
     kind, _, name = cluster.partition(":")
     if kind != "sandbox":
@@ -76,11 +76,7 @@ def _sandbox_site(cluster: str, env: dict[str, str]) -> Site:
                 "leave --cluster out and set HADOOP_CONF_DIR, or use --cluster sandbox",
             )
         )
-    info = find(name or "default")
-    if info is None:
-        again = f"job sandbox up --name {name}" if name else "job sandbox up"
-        raise UsageError(Problem("sandbox-missing", f"There is no sandbox {name or 'default'!r} here.", "", again))
-    env["HADOOP_CONF_DIR"] = str(info.conf_dir)
-    env["JAVA_HOME"] = str(info.java_home)
+    info = require(name or DEFAULT_NAME)
+    env.update(info.environment())
     env["PATH"] = f"{info.bin_dir}{os.pathsep}{env.get('PATH', '')}"
     return Site(cluster, load_conf(Path(info.conf_dir)), current_user(env), env)

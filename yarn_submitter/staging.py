@@ -6,7 +6,6 @@ import hashlib
 import io
 import os
 import tarfile
-import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from am.contract.job import JobPaths
-from yarn_submitter.config import cache_dir
-from yarn_submitter.errors import Problem, StagingError
+from yarn_submitter.envscratch import cache_errors, scratch_dir
 from yarn_submitter.localfiles import LocalFile, tree_members
 from yarn_submitter.store import Store
 from yarn_submitter.units import bytes_text
@@ -89,17 +87,11 @@ def _stage_one(file: LocalFile, store: Store, paths: JobPaths, progress: Callabl
 
 
 def _send_tree(file: LocalFile, store: Store, target: str) -> int:
-    base = cache_dir() / "tmp"
-    try:
-        base.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=base, suffix=".tar.gz") as packed:
-            pack_tree(file, Path(packed.name))
-            store.upload(Path(packed.name), target)
-            return os.stat(packed.name).st_size
-    except OSError as error:
-        raise StagingError(
-            Problem("pack-failed", f"{file.path} could not be packed.", str(error), "check space and rights")
-        ) from error
+    with scratch_dir("staging") as directory, cache_errors():
+        packed = directory / "tree.tar.gz"
+        pack_tree(file, packed)
+        store.upload(packed, target)
+        return packed.stat().st_size
 
 
 def pack_tree(file: LocalFile, target: Path) -> None:

@@ -11,18 +11,18 @@ child speak JSON lines:
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from yarn_submitter.config import cache_dir
-from yarn_submitter.errors import Problem, StagingError, UnreachableError
+from yarn_submitter.envscratch import scratch_dir
+from yarn_submitter.errors import Problem, UnreachableError
 
 # The driver's start is what a user waits for: no optimizing compiler, one collector thread, nothing in /tmp.
 _JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData -Xshare:auto"
@@ -52,14 +52,8 @@ class SkeinYarn:
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        base = cache_dir() / "tmp"
-        try:
-            base.mkdir(parents=True, exist_ok=True)
-            self._dir = Path(tempfile.mkdtemp(prefix="driver-", dir=base))
-        except OSError as error:
-            raise StagingError(
-                Problem("cache-full", f"The cache {base} cannot be written.", str(error), "free space there")
-            ) from error
+        self._scratch = contextlib.ExitStack()
+        self._dir = self._scratch.enter_context(scratch_dir("driver"))
         self._certificate = ""
         self._process = subprocess.Popen(
             [sys.executable, "-m", "yarn_submitter.yarn", str(self._dir)],
@@ -108,7 +102,7 @@ class SkeinYarn:
             self._process.wait()
         if self._process.stdout:
             self._process.stdout.close()
-        shutil.rmtree(self._dir, ignore_errors=True)
+        self._scratch.close()
 
     def _answer(self, key: str) -> Any:
         import select
