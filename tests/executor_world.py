@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import functools
 import http.server
+import io
 import json
 import os
 import select
@@ -142,15 +143,13 @@ class FakeAgent:
 
 
 @functools.cache
-def code_zip() -> Path:
+def code_zip() -> bytes:
     """Pack what travels to a container, once."""
-    import tempfile
-
-    path = Path(tempfile.mkdtemp(prefix="ys-test-")) / job.CODE_ZIP
-    with zipfile.ZipFile(path, "w") as archive:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
         for file in sorted((ROOT / "am").rglob("*.py")):
             archive.write(file, file.relative_to(ROOT))
-    return path
+    return packed.getvalue()
 
 
 def plan(**changes) -> job.JobPlan:
@@ -195,7 +194,7 @@ class Container:
         directory, logs = where / "container_1_0001_01_000002", where / "logs"
         directory.mkdir(parents=True)
         logs.mkdir()
-        (directory / job.CODE_ZIP).symlink_to(code_zip())
+        (directory / job.CODE_ZIP).write_bytes(code_zip())
         (directory / job.JOB_FILE).write_text(job_plan.to_text())
         (directory / job.SECRET_FILE).write_text(SECRET)
         shutil.copy(certificate, directory / job.CERTIFICATE_FILE)

@@ -148,7 +148,8 @@ class AgentLink:
         headers = {"Authorization": "Bearer " + self._token, "Content-Type": "application/json"}
         connection.request("POST", wire.PREFIX + path, body, headers)
         response = connection.getresponse()
-        answer = response.read(MAX_ANSWER_BYTES)
+        # Old Pythons make a buffer of the size that is asked for.
+        answer = response.read(MAX_ANSWER_BYTES if response.length is None else min(response.length, MAX_ANSWER_BYTES))
         if response.will_close or not response.isclosed():
             self.close()
         return response.status, answer
