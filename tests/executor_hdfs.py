@@ -31,6 +31,7 @@ class FakeHdfs:
         self.standby = 0
         self.slow = None
         self.denied = set()
+        self.changed = threading.Condition()
         hdfs = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -83,6 +84,11 @@ class FakeHdfs:
         self.thread.join()
         self.server.server_close()
 
+    def wait_for(self, operation: str) -> None:
+        """Wait until an operation was asked for."""
+        with self.changed:
+            assert self.changed.wait_for(lambda: operation in [asked for asked, _ in self.asked], 20)
+
     def text(self) -> dict:
         """Return path -> text of the files."""
         return {path: content.decode() for path, content in sorted(self.files.items()) if content is not None}
@@ -90,7 +96,9 @@ class FakeHdfs:
     def answer(self, query, path):
         """Answer as a NameNode."""
         operation = query["op"]
-        self.asked.append((operation, path))
+        with self.changed:
+            self.asked.append((operation, path))
+            self.changed.notify_all()
         if self.standby:
             self.standby -= 1
             return _error(403, "StandbyException", "Operation category READ is not supported in state standby")

@@ -61,6 +61,13 @@ class Carrier:
         """Return what limits the carrying."""
         return self._store.leash
 
+    def begin_anew(self) -> typing.List[str]:
+        """Forget what went wrong so far, and return it: what was not carried then is tried again now."""
+        with self._lock:
+            told, self.problems = self.problems, []
+            self._lost = False
+        return told
+
     def upload(self, name: str, local: str, uri: str) -> None:
         """Carry everything below the local directory to the directory `uri`; what fails is told in `problems`.
 

@@ -20,7 +20,8 @@ import typing
 from am.contract import wire
 
 _GUARDIAN = 'read -r group || exit 0; read -r word && exit 0; kill -s KILL -- "-$group"'
-_LOOK_S = 0.05  # processes that are not our children give no event when they end
+_LOOK_S = 0.02  # processes that are not our children give no event when they end
+_MAX_LOOK_S = 0.5
 NOT_FOUND = 127
 NOT_EXECUTABLE = 126
 
@@ -93,8 +94,10 @@ class Child:
         ends = time.monotonic() + grace_s
         if self._others_alive():
             self.signal(signal.SIGTERM)
-            while self._others_alive() and time.monotonic() < ends:
-                time.sleep(_LOOK_S)
+            pause_s = _LOOK_S
+            while time.monotonic() + pause_s < ends and self._others_alive():
+                time.sleep(pause_s)
+                pause_s = min(2 * pause_s, _MAX_LOOK_S)
         self.signal(signal.SIGKILL)
         self._process.wait()
         self._dismiss_guardian(b"go\n")

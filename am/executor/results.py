@@ -9,6 +9,7 @@ import typing
 from am.contract.job import JobPlan, output_dir
 from am.executor.environment import Directories
 from am.executor.files import Carrier, CheckpointMirror
+from am.executor.happenings import say
 from am.executor.webhdfs import Leash, Store
 
 MIRROR_S = 60.0
@@ -57,14 +58,20 @@ class Results:
         if self.mirror is None or now < self.due_at < float("inf"):
             return
         if self.due_at < float("inf") and (self._mirroring is None or not self._mirroring.is_alive()):
-            self._mirroring = threading.Thread(target=self.mirror.update, name="mirror", daemon=True)
+            self._mirroring = threading.Thread(target=self._update, args=(self.mirror,), name="mirror", daemon=True)
             self._mirroring.start()
         self.due_at = now + MIRROR_S
+
+    def _update(self, mirror: CheckpointMirror) -> None:
+        mirror.update()
+        for problem in self.carrier.begin_anew():
+            say(f"{problem}; it is tried again")
 
     def carry(self) -> None:
         """Send everything, what the job is for first; problems are the carrier's."""
         if self._mirroring is not None:
             self._mirroring.join()
+        self.carrier.begin_anew()
         plan, here = self._plan, self._directories
         if self._task == plan.main_task and plan.saved_model_path:
             self.carrier.upload("MODEL_DIR", here.model, plan.saved_model_path)

@@ -44,6 +44,7 @@ from am.executor.webhdfs import Leash, StoreError
 
 LEFTOVER_GRACE_S = 2.0  # for background processes of a command that ended by itself
 NODE_GRACE_S = 5.0  # the NodeManager's own KILL comes 0.25 s after its TERM unless it was configured otherwise
+LEAVE_S = 2.0
 NEVER = float("inf")
 
 
@@ -277,6 +278,8 @@ class Session:
                 happening = self._next(None)
             except Leave as leave:
                 if leave.code != CODE_LOST:
+                    results.leash.cut()
+                    self._await_carried()
                     raise
                 lost = leave  # results are worth a little more time than an agent that is gone
                 results.leash.shorten(self._plan.limits.silence_s)
@@ -288,6 +291,16 @@ class Session:
             results.carrier.problems.append(happening.problem)
         if lost is not None:
             raise lost
+
+    def _await_carried(self) -> None:
+        """Give the carrying threads a moment to take their temporary names off the store."""
+        ends = time.monotonic() + LEAVE_S
+        while time.monotonic() < ends:
+            try:
+                if isinstance(self._inbox.get(timeout=max(0.0, ends - time.monotonic())), Carried):
+                    return
+            except queue.Empty:
+                return
 
     def _limit(self, results: Results) -> None:
         seconds = self._plan.limits.upload_s if self._stop is None else self._stop.upload_s

@@ -75,9 +75,13 @@ class Store:
         addresses: `http://host:port` of the NameNodes.
         user: Whom we act as.
         leash: When it is over, calls end with StoreError instead of trying again.
+        patience_s: How long a call is tried again while no NameNode answers.
     """
 
-    def __init__(self, addresses: typing.Sequence[str], user: str, leash: Leash) -> None:
+    def __init__(
+        self, addresses: typing.Sequence[str], user: str, leash: Leash, patience_s: float = PATIENCE_S
+    ) -> None:
+        self._patience_s = patience_s
         self._addresses = list(addresses)
         self._user = user
         self.leash = leash
@@ -85,7 +89,7 @@ class Store:
 
     def like(self) -> Store:
         """Return a store that asks the same NameNodes over a connection of its own."""
-        return Store(self._addresses, self._user, self.leash)
+        return Store(self._addresses, self._user, self.leash, self._patience_s)
 
     def status(self, path: str) -> typing.Optional[Entry]:
         """Return what lies at `path`, None for nothing."""
@@ -157,7 +161,7 @@ class Store:
     ) -> typing.Optional[typing.Dict[str, typing.Any]]:
         if not self._addresses:
             raise StoreError("the job names no NameNode", lost=True)
-        ends = time.monotonic() + PATIENCE_S
+        ends = time.monotonic() + self._patience_s
         tries = 0
         while True:
             try:

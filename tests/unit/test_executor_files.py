@@ -211,6 +211,22 @@ def test_only_what_this_task_sent_is_deleted_with_its_original(hdfs, store, carr
     assert hdfs.text() == {"/c/w-1": "one", "/c/w-3": "three"}
 
 
+def test_a_checkpoint_goes_on_after_the_store_was_away(hdfs, store, tmp_path):
+    """An HDFS that was down for a while costs nothing but time: what was missed is sent the next time."""
+    carrier = Carrier(Store([hdfs.address], "alice", Leash(), patience_s=0.0), "worker:1")
+    mirror = CheckpointMirror(carrier, str(tmp_path), "/c")
+    mirror.fetch(store)
+    (tmp_path / "w").write_text("one")
+    hdfs.standby = 10**9
+    mirror.update()
+    (problem,) = carrier.begin_anew()
+    assert "HDFS does not answer" in problem
+    hdfs.standby = 0
+    mirror.update()
+    assert hdfs.text() == {"/c/w": "one"}
+    assert carrier.problems == []
+
+
 def test_a_checkpoint_that_is_not_there_yet_is_no_fault(hdfs, store, carrier, tmp_path):
     """The first run of a job starts with an empty directory."""
     assert CheckpointMirror(carrier, str(tmp_path), "/none").fetch(store) == 0

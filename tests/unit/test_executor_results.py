@@ -127,6 +127,21 @@ def test_a_stop_limits_the_carrying(agent, hdfs, container):
     assert here.end() == 143
 
 
+def test_leave_ends_the_carrying_and_leaves_no_temporary_name(agent, hdfs, container):
+    """The job has ended: what is half carried is taken off the store again."""
+    here = container("head -c 3000000 /dev/zero >$OUTPUT_DIR/x", checkpoint_path="")
+    hdfs.slow = threading.Event()
+    here.start()
+    agent.start()
+    agent.told(wire.Exit)
+    hdfs.wait_for("CREATE")
+    agent.order(wire.LEAVE)
+    agent.told(wire.Beat, lambda beat: beat.order_id == 3)
+    hdfs.slow.set()
+    assert here.end() == 0
+    assert not [path for path in hdfs.files if ".ys-tmp-" in path]
+
+
 def test_a_stop_while_the_checkpoint_is_fetched_ends_the_task(agent, hdfs, container):
     """No command starts after a stop."""
     hdfs.standby = 10**9
