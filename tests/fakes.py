@@ -66,6 +66,9 @@ class FakeCluster:
     stopped: list[str] = field(default_factory=list)
     finished: list[tuple[str, str]] = field(default_factory=list)
 
+    def prepare(self) -> None:
+        """Nothing takes time here."""
+
     async def containers(self) -> tuple[Container, ...]:
         return tuple(self.known)
 
@@ -98,6 +101,9 @@ class MemoryStore:
     removed: list[str] = field(default_factory=list)
     broken: bool = False
     calls: int = 0
+
+    def prepare(self) -> None:
+        """Nothing takes time here."""
 
     def put(self, path: str, text: str, mode: str, replace: bool = False) -> None:
         self._try()

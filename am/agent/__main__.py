@@ -106,6 +106,7 @@ class Agent:
         from am.agent.history import History
         from am.agent.loop import JobLoop
         from am.agent.server import PortsTaken, Server
+        from am.agent.witness import Witness
 
         events = asyncio.get_running_loop()
         events.set_exception_handler(lambda _, context: LOG.warning("%s", context.get("exception", context["message"])))
@@ -125,11 +126,13 @@ class Agent:
             port = await server.listen(self._plan.agent_ports)
             self._announce(loop, history, port)
             self.port.set_result(port)
-            helpers = [asyncio.create_task(part) for part in self._helpers(loop)]
+            parts = (Witness(loop, self._cluster).run(), self._watch_parent(loop))
+            helpers = [asyncio.create_task(_guarded(loop, part)) for part in parts]
             verdict = await loop.run()
         except PortsTaken as error:
             message = f"the agent on {self._setting.host} cannot listen: {error}"
             verdict = loop.end_now(states.FAILED, LIMIT_CODE, "agent-ports-taken", message)
+            self._prepare()
         except Exception as error:  # noqa: BLE001 - whatever it is, the user gets a verdict and the log the traceback
             verdict = _internal(loop, error)
         for helper in helpers:
@@ -149,13 +152,13 @@ class Agent:
             "application_id": setting.application_id,
         }
         loop.listening(setting.host, port, setting.application_id, setting.attempt)
+        self._prepare()
         history.write_agent_file(json.dumps(address, sort_keys=True) + "\n")
         history.start()
 
-    def _helpers(self, loop: JobLoop) -> tuple[Coroutine[None, None, None], ...]:
-        from am.agent.witness import Witness
-
-        return _guarded(loop, Witness(loop, self._cluster).run()), _guarded(loop, self._watch_parent(loop))
+    def _prepare(self) -> None:
+        self._cluster.prepare()
+        self._store.prepare()
 
     async def _watch_parent(self, loop: JobLoop) -> None:
         """End the job when YARN's master, our parent, has died: nobody else would end this process."""

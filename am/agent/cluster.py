@@ -97,6 +97,10 @@ class NodeWord:
 class Cluster(typing.Protocol):
     """What the agent needs of YARN. Every call has a deadline and raises ClusterError when it is not answered."""
 
+    def prepare(self) -> None:
+        """Import what takes time; called once, by the main thread, when the agent listens and before anything else."""
+        ...
+
     async def containers(self) -> tuple[Container, ...]:
         """Return every container that the job asked for, ended ones too (without its ApplicationMaster)."""
         ...
@@ -126,8 +130,19 @@ class SkeinCluster:
     """Cluster by Skein: its ApplicationMaster lists and stops containers, NodeManagers are asked over REST."""
 
     def __init__(self) -> None:
+        self._skein: typing.Any = None
         self._client: typing.Any = None
         self._skein_ids: dict[str, str] = {}
+
+    def prepare(self) -> None:
+        """See Cluster.
+
+        Two threads that import grpc and hdfs (both through six) at the same time can block each other for ever, so no
+        import of theirs is left to a thread.
+        """
+        import skein
+
+        self._skein = skein
 
     async def containers(self) -> tuple[Container, ...]:
         """See Cluster."""
@@ -164,11 +179,8 @@ class SkeinCluster:
         await self._call(lambda: self._connect().shutdown(status=state, diagnostics=message))
 
     def _connect(self) -> typing.Any:
-        # Imported here: skein takes 0.2 s and 25 MB, and the agent must listen before.
-        import skein
-
         if self._client is None:
-            self._client = skein.ApplicationClient.from_current()
+            self._client = self._skein.ApplicationClient.from_current()
         return self._client
 
     async def _call(self, function: typing.Callable[[], typing.Any]) -> typing.Any:

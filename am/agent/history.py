@@ -28,6 +28,10 @@ LOG = logging.getLogger(__name__)
 class Store(typing.Protocol):
     """The few things that the history asks of a store; every failure is an OSError."""
 
+    def prepare(self) -> None:
+        """Import what takes time; called once, by the main thread, when the agent listens and before anything else."""
+        ...
+
     def put(self, path: str, text: str, mode: str, replace: bool = False) -> None:
         """Write a file beside and rename it into place; make its directories. `mode` is octal text.
 
@@ -52,6 +56,20 @@ class WebHdfsStore:
         self._urls = urls
         self._user = user
         self._client: typing.Any = None
+        self._failures: tuple[type[Exception], ...] = ()
+
+    def prepare(self) -> None:
+        """See Store; why not in a thread, see SkeinCluster."""
+        import hdfs
+        import requests
+
+        logging.getLogger("hdfs").setLevel(logging.CRITICAL)
+        session = requests.Session()
+        session.trust_env = False  # a proxy for the outside world is no way to the cluster's own NameNode
+        self._client = hdfs.InsecureClient(
+            ";".join(self._urls), user=self._user, timeout=(CONNECT_S, READ_S), session=session
+        )
+        self._failures = (hdfs.HdfsError, requests.RequestException, KeyError, ValueError)
 
     def put(self, path: str, text: str, mode: str, replace: bool = False) -> None:
         """See Store.
@@ -89,20 +107,9 @@ class WebHdfsStore:
 
     @contextlib.contextmanager
     def _errors(self) -> typing.Iterator[typing.Any]:
-        # Imported here: it takes 0.1 s and 7 MB, and the agent must listen before.
-        import hdfs
-        import requests
-
-        if self._client is None:
-            logging.getLogger("hdfs").setLevel(logging.CRITICAL)
-            session = requests.Session()
-            session.trust_env = False  # a proxy for the outside world is no way to the cluster's own NameNode
-            self._client = hdfs.InsecureClient(
-                ";".join(self._urls), user=self._user, timeout=(CONNECT_S, READ_S), session=session
-            )
         try:
             yield self._client
-        except (hdfs.HdfsError, requests.RequestException, KeyError, ValueError) as error:
+        except self._failures as error:
             raise OSError(f"{type(error).__name__}: {error}") from error
 
 
