@@ -23,6 +23,8 @@ from yarn_submitter.store import Store
 # How often the ResourceManager is asked while no agent can be listened to: it has no events to offer.
 _PAUSE_S = 0.3
 _HOLD_S = wire.MAX_HOLD_S
+# Verdicts that no agent gave: nobody has cleaned up after these jobs.
+NO_AGENT = ("application-lost", "killed-by-yarn", "agent-lost")
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def verdict_of(app: App | None) -> JobEnded:
         return JobEnded(time.time(), states.FAILED, 76, "yarn", "application-lost", sentence)
     if "KILLED" in (app.state, app.final_status):
         sentence = "The application was killed through YARN."
-        return JobEnded(app.finished_s, states.KILLED, 137, "yarn", "job-killed", sentence, tail=app.diagnostics)
+        return JobEnded(app.finished_s, states.KILLED, 137, "yarn", "killed-by-yarn", sentence, tail=app.diagnostics)
     sentence = "The job's agent ended without a verdict: its ApplicationMaster was lost or could not start."
     return JobEnded(app.finished_s, states.FAILED, 76, "yarn", "agent-lost", sentence, tail=app.diagnostics)
 

@@ -15,6 +15,7 @@ from yarn_submitter.feed import Feed
 from yarn_submitter.monitor import JobView, begin, fold
 from yarn_submitter.rest import App
 from yarn_submitter.site import Site
+from yarn_submitter.yarn import application_dir
 
 _TAG = "ys-id:"
 _JOB_ID = re.compile(r"\d{8}t\d{6}-[0-9a-f]{6}\Z")
@@ -60,8 +61,10 @@ class Job:
         return "resourcemanager"
 
     def sweep(self) -> None:
-        """Remove the job's staging directory: the agent does so at its verdict, whoever finds it dead does it here."""
+        """Remove what only a starting job needs: its agent does so at the end, whoever finds it dead does it here."""
         self.site.store.delete(contract.staging_dir(self.plan.job_dir), recursive=True)
+        if self.application_id:
+            self.site.store.delete(application_dir(self.plan.user, self.application_id), recursive=True)
 
 
 def ours(apps: Sequence[App]) -> list[tuple[str, App]]:

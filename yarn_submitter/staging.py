@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from am.contract.job import JobPaths
-from yarn_submitter.envscratch import cache_errors, scratch_dir
 from yarn_submitter.localfiles import LocalFile, tree_members
+from yarn_submitter.scratch import cache_errors, scratch_dir
 from yarn_submitter.store import Store
 from yarn_submitter.units import bytes_text
 

@@ -16,8 +16,8 @@ from typing import Any
 from am.contract import job as contract
 from am.contract import wire
 from am.contract.codec import from_json
-from yarn_submitter.envcheck import archive_problems, inspect_archive
-from yarn_submitter.envpack import agent_env
+from yarn_submitter.envpack.check import archive_problems, inspect_archive
+from yarn_submitter.envpack.pack import agent_env
 from yarn_submitter.errors import Problem, SubmitterError, UsageError
 from yarn_submitter.localfiles import LocalFile, describe
 from yarn_submitter.plan import SubmissionPlan, substitute

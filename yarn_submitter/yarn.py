@@ -21,14 +21,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from yarn_submitter.envscratch import scratch_dir
 from yarn_submitter.errors import Problem, UnreachableError
+from yarn_submitter.scratch import scratch_dir
 
 # The driver's start is what a user waits for: no optimizing compiler, one collector thread, nothing in /tmp.
 _JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData -Xshare:auto"
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 _TAIL_LINES = 15
 _DEADLINE_S = 120  # a submission through a slow ResourceManager; skein itself has no deadline
+
+
+def application_dir(user: str, application_id: str) -> str:
+    """Return where Skein keeps an application's files on the store; its ApplicationMaster removes them, if it can."""
+    return f"/user/{user}/.skein/{application_id}"
 
 
 class Yarn(Protocol):

@@ -47,12 +47,14 @@ class Watch:
         self._sandbox = sandbox
         self._site = site_of(sandbox)
         self._temporary = temporary_files()
+        self._before = set(self._stray())
 
     def check(self) -> None:
         """Fail when something is left; what ends by itself within its deadline has ended well."""
         until("every application has ended", lambda: not self._live(), 45)
         until("no process of a job lives", lambda: not self._processes(), 30)
-        assert not self._stray(), f"left on HDFS: {self._stray()}"
+        stray = set(self._stray()) - self._before
+        assert not stray, f"left on HDFS: {sorted(stray)}"
         fresh = temporary_files() - self._temporary
         assert not fresh, f"left in the temporary directory: {sorted(fresh)}"
 

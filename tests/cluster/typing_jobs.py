@@ -85,7 +85,9 @@ class Running:
             if line is None:
                 self.process.kill()
                 self.process.wait()
-                raise AssertionError(f"no line with {text!r} within {deadline_s:g} s, or before the end:\n{self._all()}")
+                raise AssertionError(
+                    f"no line with {text!r} within {deadline_s:g} s, or before the end:\n{self._all()}"
+                )
             if text in line:
                 return line
 

@@ -1,6 +1,6 @@
 """The whole agent over real TLS, with executors in threads and stand-ins for YARN and the store."""
 
-# ruff: noqa: D102, ARG002 - the methods are those of the seams, described there
+# ruff: noqa: D102 - the methods are those of the seams, described there
 from __future__ import annotations
 
 import asyncio

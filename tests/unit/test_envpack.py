@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from yarn_submitter import config
-from yarn_submitter.envcheck import archive_problems, inspect_archive
-from yarn_submitter.envinstall import Requirements
-from yarn_submitter.envpack import agent_requirements, cached_env, pack, source_of
+from yarn_submitter.envpack.check import archive_problems, inspect_archive
+from yarn_submitter.envpack.install import Requirements
+from yarn_submitter.envpack.pack import agent_requirements, cached_env, pack, source_of
 from yarn_submitter.errors import StagingError, SubmitterError, UsageError
 
 

@@ -11,7 +11,7 @@ import zipfile
 import pytest
 
 from yarn_submitter import config
-from yarn_submitter.envcheck import ArchiveFacts, archive_problems, inspect_archive
+from yarn_submitter.envpack.check import ArchiveFacts, archive_problems, inspect_archive
 
 
 @pytest.fixture(autouse=True)

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from yarn_submitter import envinside
-from yarn_submitter.envarchive import PIECE_BYTES, Entry, write_archive
-from yarn_submitter.envtree import DEFAULT_EXCLUDES, excluder, walk
+from yarn_submitter.envpack import inside
+from yarn_submitter.envpack.archive import PIECE_BYTES, Entry, write_archive
+from yarn_submitter.envpack.tree import DEFAULT_EXCLUDES, excluder, walk
 from yarn_submitter.errors import StagingError
 
 
@@ -118,14 +118,14 @@ def test_file_that_shrinks_while_read_is_named(tmp_path):
 
 def test_inside_part_is_python_3_7():
     """What runs in the packed interpreter keeps to the oldest one."""
-    command = [Path(sys.executable).with_name("vermin"), "-t=3.7-", "--no-tips", "--violations", envinside.__file__]
+    command = [Path(sys.executable).with_name("vermin"), "-t=3.7-", "--no-tips", "--violations", inside.__file__]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 
 def test_inside_part_describes_this_interpreter():
     """The description names the real interpreter, not the virtualenv's link."""
-    said = envinside.describe(None)
+    said = inside.describe(None)
     assert said["version"] == f"{sys.version_info[0]}.{sys.version_info[1]}"
     assert Path(said["executable"]).is_file()
     assert not Path(said["executable"]).is_symlink()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any, TextIO
 
 from yarn_submitter.errors import SubmitterError
+
+_PIPE_PAUSE_S = 2.0  # a log file is read later: it needs no more than a sign of life
 
 
 class Console:
@@ -22,6 +25,7 @@ class Console:
         self.live = stderr.isatty()
         self._transient = False
         self._last_progress = ""
+        self._progress_at = -_PIPE_PAUSE_S
 
     def out(self, text: str) -> None:
         """Write a result and its newline to stdout, at once."""
@@ -40,10 +44,11 @@ class Console:
         self.stderr.flush()
 
     def progress(self, text: str) -> None:
-        """Show how far something is: one line that is replaced on a terminal, lines of their own in a pipe."""
-        if text == self._last_progress:
+        """Show how far something is: one line that is replaced on a terminal, now and then a line in a pipe."""
+        now = time.monotonic()
+        if text == self._last_progress or (not self.live and now - self._progress_at < _PIPE_PAUSE_S):
             return
-        self._last_progress = text
+        self._last_progress, self._progress_at = text, now
         if self.live:
             self._clear()
             self.stderr.write(text)

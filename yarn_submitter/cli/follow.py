@@ -13,7 +13,7 @@ from am.contract.events import JobEnded
 from am.contract.job import split_task
 from yarn_submitter.cli.console import Console
 from yarn_submitter.errors import SubmitterError
-from yarn_submitter.feed import Item
+from yarn_submitter.feed import NO_AGENT, Item
 from yarn_submitter.job import Job
 from yarn_submitter.livelog import follow_output
 from yarn_submitter.monitor import JobView, TaskView, apply, begin, document
@@ -96,9 +96,9 @@ class Follower:
         if view.state == states.GATHERING and before.state != view.state:
             self._console.say("the agent is up")
         if view.registered != before.registered and view.state == states.GATHERING:
-            self._console.progress(f"{view.registered} of {total} tasks are up")
+            self._console.say(f"{view.registered} of {total} tasks are up")
         if view.state == states.RUNNING and before.state != view.state:
-            self._console.say(f"{total} of {total} tasks are up, running")
+            self._console.say("running")
         if view.waiting and view.waiting != before.waiting:
             self._console.say(view.waiting)
 
@@ -153,7 +153,7 @@ class Follower:
         for task, upload in self._view.uploads.items():
             if upload.problem:
                 self._console.say(f"results of {task}: {upload.problem}")
-        if verdict.origin != "task" and verdict.state == states.FAILED and "ApplicationMaster" in verdict.message:
+        if verdict.problem in NO_AGENT:
             self._job.sweep()
         if self._only_output:
             return verdict.exit_code

@@ -35,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Pack; the archive's path goes to standard output, the measurements to standard error."""
-    from yarn_submitter.envpack import pack, source_of
+    from yarn_submitter.envpack.pack import pack, source_of
 
     source = source_of(args.what, args.requirement, wheels=args.wheels, python=args.python)
     report = pack(

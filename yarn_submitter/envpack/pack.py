@@ -1,7 +1,7 @@
 """Make an environment archive that runs on any node, and prove it before anyone relies on it.
 
-A source (virtualenv, or requirements installed into a fresh one) becomes a list of entries (envtree), its Python files
-are compiled, the list is written as tar.gz (envarchive), unpacked elsewhere the way YARN unpacks it (`gzip -dc | tar
+A source (virtualenv, or requirements installed into a fresh one) becomes a list of entries (tree.py), its Python files
+are compiled, the list is written as tar.gz (archive.py), unpacked elsewhere the way YARN unpacks it (`gzip -dc | tar
 xf -`, hadoop's FileUtil.unTar), and the unpacked interpreter must import the named modules without touching the source.
 """
 
@@ -20,13 +20,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from yarn_submitter import __version__, envinstall
+from yarn_submitter import __version__
 from yarn_submitter.config import cache_dir
-from yarn_submitter.envarchive import Entry, Written, write_archive
-from yarn_submitter.envcheck import Member, facts_of, remember
-from yarn_submitter.envinstall import Requirements
-from yarn_submitter.envpython import ask_inside, compiled, last_lines, proof_problem
-from yarn_submitter.envscratch import (
+from yarn_submitter.envpack import install
+from yarn_submitter.envpack.archive import Entry, Written, write_archive
+from yarn_submitter.envpack.check import Member, facts_of, remember
+from yarn_submitter.envpack.install import Requirements
+from yarn_submitter.envpack.python import ask_inside, compiled, last_lines, proof_problem
+from yarn_submitter.envpack.tree import Interpreter, collect
+from yarn_submitter.errors import Problem, StagingError, UsageError
+from yarn_submitter.scratch import (
     cache_errors,
     child,
     locked,
@@ -34,8 +37,6 @@ from yarn_submitter.envscratch import (
     said_in,
     scratch_dir,
 )
-from yarn_submitter.envtree import Interpreter, collect
-from yarn_submitter.errors import Problem, StagingError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -119,7 +120,7 @@ def pack(
         source: A virtualenv's directory, or what to install.
         target: The archive to write; replaced when it exists.
         imports: Modules to import in the proof; for requirements, by default those of the distributions asked for.
-        exclude: Patterns beside envtree.DEFAULT_EXCLUDES.
+        exclude: Patterns beside tree.DEFAULT_EXCLUDES.
         progress: Gets a short line now and then.
 
     Raises:
@@ -131,10 +132,10 @@ def pack(
     with scratch_dir("pack") as scratch, cache_errors(), _reading():
         if isinstance(source, Requirements):
             with _timed(seconds, "install"):
-                venv = envinstall.install(source, scratch, progress)
-            imports = imports or envinstall.requested_imports(venv)
+                venv = install.install(source, scratch, progress)
+            imports = imports or install.requested_imports(venv)
         else:
-            venv = envinstall.virtualenv(source)
+            venv = install.virtualenv(source)
         python = _interpreter(venv, scratch)
         progress("collecting files")
         entries = collect(python, exclude, scratch)
@@ -211,8 +212,8 @@ def cached_env(
     The key covers the requirements' text, the files they name, the Python, our version, and `exclude`; it does not
     cover what an index offers: pin versions to know what is inside. Raises what `pack` raises.
     """
-    python = envinstall.base_python(requirements.python)
-    said = [FORMAT, __version__, envinstall.python_identity(python), requirements.key_parts(), exclude, imports]
+    python = install.base_python(requirements.python)
+    said = [FORMAT, __version__, install.python_identity(python), requirements.key_parts(), exclude, imports]
     key = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
     directory = cache_dir() / "envs"
     target = directory / f"{key}.tar.gz"

@@ -9,18 +9,18 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from yarn_submitter.envarchive import Entry
-from yarn_submitter.envscratch import child, memory_log, said_in, with_space
+from yarn_submitter.envpack.archive import Entry
 from yarn_submitter.errors import Problem, StagingError
+from yarn_submitter.scratch import child, memory_log, said_in, with_space
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from yarn_submitter.envtree import Interpreter
+    from yarn_submitter.envpack.tree import Interpreter
 
 COMPILERS = 2
 PROOF_LIMIT_S = 300
-INSIDE = Path(__file__).with_name("envinside.py")
+INSIDE = Path(__file__).with_name("inside.py")
 PYC_HEADER = b"\1\0\0\0" + b"\0" * 8  # PEP 552: hash-based and unchecked; then the hash, which nobody compares
 
 
@@ -30,7 +30,7 @@ def last_lines(text: str, count: int = 12) -> str:
 
 
 def ask_inside(python: Path, action: str, value: Any, scratch: Path, **options: Any) -> Any:
-    """Run one action of envinside in another interpreter and return its answer.
+    """Run one action of inside.py in another interpreter and return its answer.
 
     Raises:
         StagingError: The interpreter cannot be started or fails [pack-python-failed].

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from yarn_submitter.config import cache_dir
-from yarn_submitter.envscratch import cache_errors
 from yarn_submitter.errors import Problem
+from yarn_submitter.scratch import cache_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

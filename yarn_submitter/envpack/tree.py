@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from yarn_submitter.envarchive import Entry
-from yarn_submitter.envinside import GLIBC_FAMILY
+from yarn_submitter.envpack.archive import Entry
+from yarn_submitter.envpack.inside import GLIBC_FAMILY
 from yarn_submitter.errors import Problem, StagingError, UsageError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ RELATIVE_START = '#!/bin/sh\n\'\'\'exec\' "$(dirname -- "$(readlink -f -- "$0")"
 
 @dataclass(frozen=True)
 class Interpreter:
-    """Where a Python keeps its parts, as it said itself (envinside.describe)."""
+    """Where a Python keeps its parts, as it said itself (inside.describe)."""
 
     version: str
     full_version: str

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from yarn_submitter.envpython import last_lines
-from yarn_submitter.envscratch import child, with_space, without_python_settings
+from yarn_submitter.envpack.python import last_lines
 from yarn_submitter.errors import Problem, StagingError, UsageError
+from yarn_submitter.scratch import child, with_space, without_python_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
