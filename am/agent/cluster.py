@@ -57,6 +57,7 @@ _ENDED_STATES = frozenset(
     )
 )
 _TIME = re.compile(r"^\[\d{4}-\d\d-\d\d [\d:.]+\]", re.MULTILINE)  # the NodeManager's, before each of its sentences
+_STACK = re.compile(r"^\s+(at |\.\.\. \d+ more).*\n?", re.MULTILINE)  # where in Java it happened helps nobody
 _EARLY_STATES = frozenset(("NEW", "LOCALIZING", "SCHEDULED"))
 
 
@@ -237,7 +238,7 @@ def read_node_word(status: int, body: bytes) -> NodeWord:
     state = str(found.get("state", ""))
     if code == INVALID_CODE and state not in _ENDED_STATES:
         return NodeWord(LOCALIZING if state in _EARLY_STATES else RUNNING)
-    words = _TIME.sub("", str(found.get("diagnostics") or "")).strip()
+    words = _STACK.sub("", _TIME.sub("", str(found.get("diagnostics") or ""))).strip()
     if code in _YARN_CODES:
         words = f"{_YARN_CODES[code]}\n{words}".strip()
     return NodeWord(ENDED, None if code == INVALID_CODE else code, words)

@@ -200,6 +200,8 @@ class History:
                     pause_s = RETRY_S[min(self._failures, len(RETRY_S)) - 1]
                     self._changed.wait_for(lambda: self._closing or self._due_s == 0.0, pause_s)
                     self._due_s = 0.0
+                elif self._lines:  # they came while an older batch was tried again
+                    self._due_s = min(self._due_s, time.monotonic() + PAUSE_S)
 
     def _wait_until_due(self) -> bool:
         """Return True when there is something to write, False when the history is closed."""

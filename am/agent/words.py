@@ -20,6 +20,8 @@ LOST_CODE = 76
 LOST_PROBLEMS = frozenset(("executor-lost", "task-silent", "preempted"))
 # What an executor says of a command that the shell could not run at all.
 COMMAND_PROBLEMS = frozenset(("command-not-found", "command-not-executable"))
+_CAUSE = "Caused by:"
+_HEADINGS = ("Exception from container-launch", "Container id:", "Exit code:", "Exception message:", "Shell output:")
 
 _CODES = {
     1: "the program's own error",
@@ -77,7 +79,7 @@ def blame(task: Task, exit_: TaskExited) -> JobEnded:
         message = f"{where} could not do its work: {_last_line(exit_.tail) or meaning(code)}"
     else:
         origin = "yarn"
-        message = f"{where} {_lost(problem, code)}: {_first_line(exit_.tail)}"
+        message = f"{where} {_lost(problem, code)}: {_reason(exit_.tail)}"
         if problem in LOST_PROBLEMS:
             code = LOST_CODE
     code = code if 0 < code < 256 else LOST_CODE
@@ -129,9 +131,14 @@ def shortage(plan: JobPlan, snapshot: Snapshot, signs: Signs) -> str:
     return f"{', '.join(short)}{where} ({', '.join(seen)})"
 
 
-def _first_line(text: str) -> str:
+def _reason(text: str) -> str:
+    """Return the line of YARN's words that says most: the innermost cause, else the first that is no mere heading."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[0] if lines else "YARN gave no reason"
+    causes = [line.removeprefix(_CAUSE).strip() for line in lines if line.startswith(_CAUSE)]
+    if causes:
+        return causes[-1]
+    said = [line for line in lines if not line.startswith(_HEADINGS)]
+    return (said or lines or ["YARN gave no reason"])[0]
 
 
 def _last_line(text: str) -> str:

@@ -1,0 +1,102 @@
+"""The fold over events."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from fakes import plan, role
+
+from am.agent import snapshot
+from am.agent.snapshot import Signs
+from am.contract import events, states
+
+JOB = plan(role("worker", 2), role("ps", tracked=False))
+VERDICT = events.JobEnded(9.0, states.FAILED, 3, "task", "task-failed", "because", "worker:0")
+STORY = [
+    events.AgentStarted(0.0, 1, "h", 1, "app"),
+    events.TaskRegistered(1.0, "worker:0", 1, "c0", "h0", "h0:8042", "url", (2220, 2230)),
+    events.TaskRegistered(1.0, "worker:1", 1, "c1", "h1", "h1:8042", "url", (2221,)),
+    events.TaskRegistered(1.0, "ps:0", 1, "c2", "h2", "h2:8042", "url", ()),
+    events.GangComplete(2.0, {"worker": ("h0:2220", "h1:2221"), "ps": ("h2",)}),
+    events.TaskStarted(3.0, "worker:0", 1, 70),
+    events.TaskExited(4.0, "worker:0", 1, "h0", 3, "executor", tail="last words"),
+    events.JobStopping(4.0, "because", VERDICT, 600.0),
+    events.TaskUploaded(5.0, "worker:0", 1, 1, 10),
+    events.TaskExited(5.0, "ps:0", 1, "h2", 143, "executor", stopped=True),
+    events.TaskUploaded(6.0, "ps:0", 1, 0, 0),
+    VERDICT,
+]
+
+
+def fold(story):
+    """Return the job before the first event and after each."""
+    return list(itertools.accumulate(story, snapshot.apply, initial=snapshot.start(JOB)))
+
+
+def test_a_job_passes_its_states_and_counts_its_tasks():
+    """Job states and the counters that decisions rest on, after each event of a failed job."""
+    seen = fold(STORY)
+    assert [now.state for now in seen[:2]] == [states.STARTING, states.GATHERING]
+    assert [now.state for now in seen[4:6]] == [states.GATHERING, states.RUNNING]
+    assert [now.state for now in seen[8:]] == [states.STOPPING] * 4 + [states.FAILED]
+    assert [now.registered for now in seen[:6]] == [0, 0, 1, 2, 3, 3]
+    assert [now.unsettled for now in seen] == [0, 0, 1, 2, 3, 3, 3, 3, 3, 2, 2, 1, 0]
+    assert {now.holding for now in seen} == {2}
+    assert seen[-1].blamed == "worker:0"
+
+
+def test_tasks_end_in_the_words_that_users_know():
+    """FAILED by itself, FINISHED a stopped ps, KILLED what had not ended when the job did."""
+    tasks = fold(STORY)[-1].tasks
+    assert {name: task.state for name, task in tasks.items()} == {
+        "worker:0": states.FAILED,
+        "worker:1": states.KILLED,
+        "ps:0": states.FINISHED,
+    }
+
+
+@pytest.mark.parametrize("late", STORY)
+def test_what_has_ended_never_changes(late):
+    """Any event after the verdict, told once more, changes no terminal state, no blame and no verdict."""
+    ended = fold(STORY)[-1]
+    after = snapshot.apply(ended, late)
+    assert after.verdict == ended.verdict
+    assert after.blamed == ended.blamed
+    assert {name: task.state for name, task in after.tasks.items()} == {
+        name: task.state for name, task in ended.tasks.items()
+    }
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        events.TaskExited(5.0, "worker:0", 1, "h0", 0, "yarn"),
+        events.TaskStarted(5.0, "worker:0", 1, 71),
+        events.TaskRegistered(5.0, "worker:0", 1, "c9", "h9", "h9:8042", "url", ()),
+    ],
+)
+def test_a_task_that_has_ended_keeps_its_end(later):
+    """Whoever speaks later about an ended task is not heard."""
+    before = fold(STORY[:7])[-1]
+    assert snapshot.apply(before, later).tasks["worker:0"] == before.tasks["worker:0"]
+
+
+def test_the_lowest_free_index_is_given():
+    """Indices fill from 0; a role that is full, or unknown, has none."""
+    seen = fold(STORY)
+    assert [now.free_index("worker") for now in seen[:4]] == [0, 0, 1, None]
+    assert seen[0].free_index("chief") is None
+
+
+def test_the_first_port_is_the_address():
+    """The topology's address is host and first held port, the host alone without ports."""
+    tasks = fold(STORY)[4].tasks
+    assert [task.address for task in tasks.values()] == ["h0:2220", "h1:2221", "h2"]
+
+
+def test_a_pause_of_the_agent_counts_for_nobody():
+    """When the agent itself was stopped, the silence of others is moved by as much."""
+    signs = Signs(heard_s={"worker:0": 10.0}, doubted_s={"worker:1": 11.0})
+    signs.forgive(100.0)
+    assert (signs.heard_s, signs.doubted_s) == ({"worker:0": 110.0}, {"worker:1": 111.0})
