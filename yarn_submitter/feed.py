@@ -23,8 +23,6 @@ from yarn_submitter.store import Store
 # How often the ResourceManager is asked while no agent can be listened to: it has no events to offer.
 _PAUSE_S = 0.3
 _HOLD_S = wire.MAX_HOLD_S
-# Verdicts that no agent gave: nobody has cleaned up after these jobs.
-NO_AGENT = ("application-lost", "killed-by-yarn", "agent-lost")
 
 
 @dataclass(frozen=True)

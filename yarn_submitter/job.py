@@ -61,7 +61,11 @@ class Job:
         return "resourcemanager"
 
     def sweep(self) -> None:
-        """Remove what only a starting job needs: its agent does so at the end, whoever finds it dead does it here."""
+        """Remove what only a starting job needs.
+
+        The agent and Skein's ApplicationMaster do so at the end; for a job whose verdict comes from YARN, who may have
+        lost both, whoever reads the verdict does it.
+        """
         self.site.store.delete(contract.staging_dir(self.plan.job_dir), recursive=True)
         if self.application_id:
             self.site.store.delete(application_dir(self.plan.user, self.application_id), recursive=True)

@@ -31,7 +31,9 @@ def test_two_roles_meet_and_their_output_is_kept(typist: Typist, sandbox: Sandbo
         "  except OSError: time.sleep(0.05)\n"
         "s.sendall(os.environ['NM_HOST'].encode()); open('out','w').write('mine')\""
     )
-    ended = typist.type(*typist.generic("two-roles", "--json", server=server, client=client))
+    more_than_half_a_node = "4500M"
+    words = typist.generic("two-roles", "--json", memory=more_than_half_a_node, server=server, client=client)
+    ended = typist.type(*words)
     assert ended.code == 0, ended.err
     shown = ended.json()
     assert shown["state"] == "SUCCEEDED"

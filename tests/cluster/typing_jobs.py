@@ -137,14 +137,14 @@ class Typist:
         """Run `job WORDS` to its end."""
         return self.start(*words, **environment).end(deadline_s)
 
-    def generic(self, name: str, *words: str, **commands: str) -> list[str]:
-        """Return the words of a `job run` with one task of 256 MB for each ROLE=COMMAND."""
+    def generic(self, name: str, *words: str, memory: str = "256M", **commands: str) -> list[str]:
+        """Return the words of a `job run` with one small task for each ROLE=COMMAND."""
         roles = [
             word
             for role, command in commands.items()
             for word in (
                 "--role",
-                f"{role}:instances=1,memory=256M,vcores=1",
+                f"{role}:instances=1,memory={memory},vcores=1",
                 "--role_cmd",
                 f"{role}={command}",
             )

@@ -13,7 +13,7 @@ from am.contract.events import JobEnded
 from am.contract.job import split_task
 from yarn_submitter.cli.console import Console
 from yarn_submitter.errors import SubmitterError
-from yarn_submitter.feed import NO_AGENT, Item
+from yarn_submitter.feed import Item
 from yarn_submitter.job import Job
 from yarn_submitter.livelog import follow_output
 from yarn_submitter.monitor import JobView, TaskView, apply, begin, document
@@ -153,7 +153,7 @@ class Follower:
         for task, upload in self._view.uploads.items():
             if upload.problem:
                 self._console.say(f"results of {task}: {upload.problem}")
-        if verdict.problem in NO_AGENT:
+        if verdict.origin == "yarn":
             self._job.sweep()
         if self._only_output:
             return verdict.exit_code

@@ -8,7 +8,6 @@ import time
 from am.contract import states
 from yarn_submitter.cli.console import Console
 from yarn_submitter.cli.job_arguments import add_job
-from yarn_submitter.feed import NO_AGENT
 from yarn_submitter.job import Job, find_job
 from yarn_submitter.monitor import JobView, TaskView, document
 from yarn_submitter.site import open_site
@@ -27,7 +26,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Run the verb."""
     job = find_job(open_site(args.cluster), args.job)
     view, source = job.view()
-    if view.verdict is not None and view.verdict.problem in NO_AGENT:
+    if view.verdict is not None and view.verdict.origin == "yarn":
         job.sweep()
     if args.json:
         console.out_json({**document(view, job.plan, job.application_id), "source": source})
