@@ -54,14 +54,14 @@ class FakeHdfs:
             do_GET = do_PUT = do_DELETE = do  # noqa: N815
 
             def body(self):
-                read = b""
+                read = bytearray()
                 while self.headers.get("Transfer-Encoding") == "chunked":
                     size = int(self.rfile.readline(), 16)
                     read += self.rfile.read(size)
                     self.rfile.readline()
                     if not size:
                         break
-                return read
+                return bytes(read)
 
             def log_message(self, *arguments):
                 pass
