@@ -3,6 +3,8 @@
 # ruff: noqa: D102, ARG002 - the methods are those of the seams, described there
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import http.client
 import json
 import ssl
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from am.agent.cluster import GONE, RUNNING, ClusterError, Container, NodeWord
 from am.contract import wire
-from am.contract.events import from_line
+from am.contract.events import JobEnded, from_line
 from am.contract.job import CERTIFICATE_FILE, JOB_FILE, KEY_FILE, SECRET_FILE, JobPlan, Limits, Resources, RolePlan
 
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ class FakeCluster:
     known: list[Container] = field(default_factory=list)
     nodes: dict[str, NodeWord] = field(default_factory=dict)
     refuses: bool = False
-    looks: list[str] = field(default_factory=list)
+    looked: threading.Event = field(default_factory=threading.Event)
     stopped: list[str] = field(default_factory=list)
     finished: list[tuple[str, str]] = field(default_factory=list)
 
@@ -73,7 +75,7 @@ class FakeCluster:
         return tuple(self.known)
 
     async def look(self, container_id: str, node_http: str) -> NodeWord:
-        self.looks.append(container_id)
+        self.looked.set()
         return self.nodes.get(container_id, NodeWord(RUNNING))
 
     async def release(self, container_id: str) -> None:
@@ -228,3 +230,76 @@ class SimulatedExecutor(threading.Thread):
             if order.order in {wire.STOP, wire.LEAVE} or (self.code is not None and self.topology):
                 break
         self.caller.close()
+
+
+class AgentThread:
+    """An agent in a thread, with stand-ins at its seams.
+
+    Args:
+        job: Its plan.
+        directory: With the job's files.
+        cluster: Another stand-in than one that answers everything.
+        listens: Whether it will come to listen.
+    """
+
+    def __init__(
+        self, job: JobPlan, directory: Path, cluster: FakeCluster | None = None, *, listens: bool = True
+    ) -> None:
+        from am.agent.__main__ import Agent, Setting
+
+        self.cluster = cluster or FakeCluster()
+        self.store = MemoryStore()
+        self.code: int | None = None
+        self.certificate = directory / CERTIFICATE_FILE
+        self.agent = Agent(Setting(directory, "127.0.0.1", "application_1_0001", 1), job, self.cluster, self.store)
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+        self.port = self.agent.port.result(10) if listens else 0
+
+    def _run(self) -> None:
+        self.code = asyncio.run(self.agent.run())
+
+    def caller(self, token: str) -> Caller:
+        """Return a caller with this token."""
+        return Caller(self.port, self.certificate, token)
+
+    def executor(self, role_name: str, container_id: str, code: int | None, upload: str = "") -> SimulatedExecutor:
+        """Start an executor in a thread."""
+        started = SimulatedExecutor(self.port, self.certificate, role_name, container_id, code, upload)
+        started.start()
+        return started
+
+    def events(self, kind: str = "") -> list[Event]:
+        """Return what clients see now, of one kind if asked."""
+        client = self.caller(wire.client_token(SECRET))
+        lines = wire.decode(wire.Events, client.send("GET", "/v1/events")[1]).lines
+        client.close()
+        found = [event for event in map(from_line, lines) if event is not None]
+        return [event for event in found if kind in {"", type(event).__name__}]
+
+    def await_event(self, kind: str) -> None:
+        """Return when clients have seen an event of this kind."""
+        client = self.caller(wire.client_token(SECRET))
+        start = 0
+        while True:
+            answer = wire.decode(wire.Events, client.send("GET", f"/v1/events?from={start}&wait_s=20")[1])
+            if any(f'"event": "{kind}"' in line for line in answer.lines):
+                break
+            start = answer.next
+        client.close()
+
+    def kill(self, *, wait: bool = True) -> None:
+        """Let a client end the job, if it still runs; wait until the agent has left."""
+        client = self.caller(wire.client_token(SECRET))
+        with contextlib.suppress(OSError, http.client.HTTPException):  # it is leaving already
+            client.post("/stop", wire.Stop("a test"), wire.Ack)
+        client.close()
+        if wait:
+            self.verdict()
+
+    def verdict(self) -> JobEnded:
+        """Return the verdict in the history when the agent has left."""
+        self.thread.join(20)
+        assert not self.thread.is_alive()
+        (ended,) = [event for event in self.store.events() if isinstance(event, JobEnded)]
+        return ended

@@ -33,7 +33,7 @@ HELD_TASKS = 256  # beats of more tasks are answered at once: a held connection 
 BEATS_PER_S = 200.0  # what the agent takes when it holds none
 FLUSH_S = 10.0  # for the verdict to reach the store
 ANSWERS_S = 1.0  # for answers that wait for the verdict to leave
-FOLLOWS_S = wire.MAX_HOLD_S + 2.0  # who asked for events so long ago still follows
+FOLLOWS_S = 2.0  # who got events so long ago, and had been ready to wait for them, will ask for more
 # How soon an event is to lie on the store, in seconds; others wait a second for more. An end seldom comes alone, and
 # each write takes HDFS up to half a second: what happens within moments goes in one.
 WRITE_WITHIN_S: dict[type, float] = {events.TaskExited: 0.15, events.JobStopping: 0.15, events.JobEnded: 0.0}
@@ -78,7 +78,7 @@ class JobLoop:
         self._news = Bell()
         self._new_order = Bell()
         self._ended = asyncio.Event()
-        self._polled_s = float("-inf")
+        self._followed_s = float("-inf")
         self._verdict_seen = asyncio.Event()
         self._answering = 0
         self._idle = asyncio.Event()
@@ -194,8 +194,7 @@ class JobLoop:
 
     async def events_from(self, start: int, wait_s: float) -> wire.Events:
         """Return the event lines from number `start` on, as soon as there is one, at the latest after `wait_s`."""
-        self._polled_s = asyncio.get_running_loop().time()
-        until = self._polled_s + min(wait_s, wire.MAX_HOLD_S)
+        until = asyncio.get_running_loop().time() + min(wait_s, wire.MAX_HOLD_S)
         while self._told <= start:
             left_s = until - asyncio.get_running_loop().time()
             if left_s <= 0 or not await self._news.wait(left_s):
@@ -203,8 +202,8 @@ class JobLoop:
         lines = tuple(self._lines[start : self._told])
         if self.snapshot.verdict is not None and self._told == len(self._lines):
             self._verdict_seen.set()
-        else:
-            self._polled_s = asyncio.get_running_loop().time()
+        elif wait_s > 0:
+            self._followed_s = asyncio.get_running_loop().time()
         return wire.Events(lines, start + len(lines))
 
     def answering(self, change: int) -> None:
@@ -292,7 +291,7 @@ class JobLoop:
         self._news.ring()
         self._new_order.ring()
         # A client that follows asks again within moments; it shall hear the verdict from here, not from a closed door.
-        if asyncio.get_running_loop().time() - self._polled_s < FOLLOWS_S:
+        if asyncio.get_running_loop().time() - self._followed_s < FOLLOWS_S:
             await _wait(self._verdict_seen, ANSWERS_S)
         await _wait(self._idle, ANSWERS_S)
         try:

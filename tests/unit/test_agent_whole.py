@@ -1,19 +1,16 @@
 """The whole agent over real TLS, with executors in threads and stand-ins for YARN and the store."""
 
-# ruff: noqa: D102 - the methods are those of the seams, described there
 from __future__ import annotations
 
-import asyncio
-import threading
 from pathlib import Path
 
 import pytest
-from fakes import SECRET, Caller, FakeCluster, MemoryStore, SimulatedExecutor, plan, role, write_job_files
+from fakes import SECRET, AgentThread, FakeCluster, plan, registration, role, write_job_files
 
-from am.agent.__main__ import Agent, Setting
+from am.agent.__main__ import attempt_of
+from am.agent.cluster import Container
 from am.contract import wire
-from am.contract.events import JobEnded, TaskExited, TaskRegistered
-from am.contract.job import CERTIFICATE_FILE, JobPlan
+from am.contract.events import TaskExited, TaskRegistered
 from am.contract.wire import Events
 
 
@@ -25,41 +22,9 @@ def directory(tmp_path_factory) -> Path:
     return path
 
 
-class Running:
-    """An agent in a thread, and what came of it."""
-
-    def __init__(self, job: JobPlan, directory: Path) -> None:
-        self.cluster = FakeCluster()
-        self.store = MemoryStore()
-        self.code: int | None = None
-        self.certificate = directory / CERTIFICATE_FILE
-        setting = Setting(directory, "127.0.0.1", "application_1_0001", 1)
-        self.agent = Agent(setting, job, self.cluster, self.store)
-        self.thread = threading.Thread(target=self._run, daemon=True)
-        self.thread.start()
-        self.port = self.agent.port.result(10)
-
-    def _run(self) -> None:
-        self.code = asyncio.run(self.agent.run())
-
-    def executor(self, role_name: str, container_id: str, code: int | None, upload: str = "") -> SimulatedExecutor:
-        started = SimulatedExecutor(self.port, self.certificate, role_name, container_id, code, upload)
-        started.start()
-        return started
-
-    def client(self) -> Caller:
-        return Caller(self.port, self.certificate, wire.client_token(SECRET))
-
-    def verdict(self) -> JobEnded:
-        self.thread.join(20)
-        assert not self.thread.is_alive()
-        (ended,) = [event for event in self.store.events() if isinstance(event, JobEnded)]
-        return ended
-
-
 def test_a_job_whose_workers_exit_0_succeeds(directory):
     """Both workers get the same topology, YARN hears SUCCEEDED, staging goes, the history holds all events."""
-    running = Running(plan(), directory)
+    running = AgentThread(plan(), directory)
     workers = [running.executor("worker", f"container_{n}", 0) for n in range(2)]
     verdict = running.verdict()
     assert (verdict.state, verdict.exit_code, running.code) == ("SUCCEEDED", 0, 0)
@@ -76,7 +41,7 @@ def test_a_job_whose_workers_exit_0_succeeds(directory):
 
 def test_a_failing_worker_ends_the_job_and_stops_the_others(directory):
     """The verdict names task, host, code and last lines; the parameter server is stopped and not blamed."""
-    running = Running(plan(role("worker", 2), role("ps", tracked=False)), directory)
+    running = AgentThread(plan(role("worker", 2), role("ps", tracked=False)), directory)
     running.executor("ps", "c_ps", None)
     running.executor("worker", "c_0", None)
     running.executor("worker", "c_1", 3)
@@ -95,9 +60,9 @@ def test_a_failing_worker_ends_the_job_and_stops_the_others(directory):
 
 def test_a_client_follows_and_kills(directory):
     """A client's long poll sees the events as they come; its stop ends the job as KILLED with 137."""
-    running = Running(plan(), directory)
+    running = AgentThread(plan(), directory)
     workers = [running.executor("worker", f"container_{n}", None) for n in range(2)]
-    client = running.client()
+    client = running.caller(wire.client_token(SECRET))
     seen: list[str] = []
     while not any('"TaskStarted"' in line for line in seen):
         status, body = client.send("GET", f"/v1/events?from={len(seen)}&wait_s=20")
@@ -117,3 +82,90 @@ def test_a_client_follows_and_kills(directory):
         worker.join(5)
         assert "stop" in worker.orders
     client.close()
+
+
+def test_an_executor_that_is_killed_is_lost(directory):
+    """Its held connection breaks, its node says that the container is gone: the job fails with 76 within moments."""
+    running = AgentThread(plan(), directory)
+    first = running.caller(wire.task_token(SECRET))
+    first.post("/register", registration("worker", "c0"), wire.Registered)
+    survivor = running.executor("worker", "c1", None)
+    running.await_event("GangComplete")
+    first.post("/beat", wire.Beat("c0", 2, 0.0, pid=7), wire.Orders)
+    running.cluster.end("c0", 137, "Exit code is 137")
+    held = wire.encode(wire.Beat("c0", 2, 20.0, pid=7))
+    first.connection.request("POST", "/v1/beat", held, {"Authorization": f"Bearer {first.token}"})
+    first.close()
+    verdict = running.verdict()
+    survivor.join(5)
+    assert (verdict.exit_code, verdict.origin, verdict.problem) == (76, "yarn", "executor-lost")
+    assert verdict.message == "worker:0 on 127.0.0.11 was lost without a word from its executor: Exit code is 137"
+    assert survivor.orders[-1] == "stop"
+
+
+def test_a_container_that_ends_before_its_executor_registers_fails_the_job(directory):
+    """YARN lists it as ended; code and words are its node's."""
+    cluster = FakeCluster(known=[Container("c9", "worker", "127.0.0.12:8042", "ended", "see logs")])
+    cluster.end("c9", 127, "bash: python3: command not found")
+    verdict = AgentThread(plan(), directory, cluster, listens=False).verdict()
+    assert (verdict.exit_code, verdict.problem, verdict.task, verdict.host) == (
+        127,
+        "container-ended",
+        "worker:0",
+        "127.0.0.12",
+    )
+    assert verdict.message.endswith("could register (code 127): bash: python3: command not found")
+
+
+def test_a_running_container_is_left_alone(directory):
+    """What YARN calls running or has not given yet is no failure."""
+    known = [Container("c9", "worker", "127.0.0.12:8042", "given"), Container("", "worker", "", "asked")]
+    running = AgentThread(plan(), directory, FakeCluster(known=known))
+    assert running.cluster.looked.wait(10)
+    assert not running.events("TaskExited")
+    running.kill()
+
+
+@pytest.mark.parametrize(("code", "expected"), [(0, 0), (3, 3)])
+def test_yarn_never_takes_a_failure_for_a_success(directory, code, expected):
+    """When the application's end could not be told, the agent's own exit code says it."""
+    running = AgentThread(plan(role("worker")), directory, FakeCluster(refuses=True))
+    running.executor("worker", "c0", code)
+    assert running.verdict().exit_code == expected
+    assert running.code == expected
+
+
+def test_an_error_of_the_agent_ends_the_job_with_a_verdict(directory):
+    """Nothing of it fails silently: the user reads FAILED, internal, 70."""
+
+    class Broken(FakeCluster):
+        async def containers(self):
+            raise KeyError("a bug")
+
+    running = AgentThread(plan(), directory, Broken(), listens=False)
+    verdict = running.verdict()
+    assert (verdict.state, verdict.problem, verdict.exit_code) == ("FAILED", "internal", 70)
+    assert "KeyError: 'a bug'" in verdict.message
+
+
+def test_a_store_that_was_down_is_said_and_gets_the_whole_history(directory):
+    """The job goes on meanwhile; the user reads what is the matter."""
+    running = AgentThread(plan(role("worker")), directory)
+    running.store.broken = True
+    executor = running.executor("worker", "c0", None)
+    running.await_event("Waiting")
+    running.store.broken = False
+    running.kill()
+    executor.join(5)
+    kinds = [type(event).__name__ for event in running.store.events()]
+    assert kinds[0] == "AgentStarted"
+    assert {"Waiting", "TaskStarted", "JobEnded"} <= set(kinds)
+
+
+@pytest.mark.parametrize(
+    ("container_id", "attempt"),
+    [("container_1795355209651_0001_01_000001", 1), ("container_e17_1795355209651_0001_02_000001", 2), ("", 1)],
+)
+def test_the_attempt_is_read_from_the_container_id(container_id, attempt):
+    """Both forms of YARN's container ids."""
+    assert attempt_of(container_id) == attempt
