@@ -100,7 +100,7 @@ def plan(spec: JobSpec, files: Mapping[str, LocalFile]) -> SubmissionPlan:
             "resources": {"memory": f"{AGENT_MEMORY_MIB} MiB", "vcores": 1},
             "script": f'exec ./{contract.PYTHON_DIR}/bin/python3 -I -c "{_IMPORT.format("agent")}"',
             "env": {"_JAVA_OPTIONS": AGENT_JAVA_OPTIONS, "LC_ALL": "C.UTF-8"},
-            "files": _own_files(),
+            "files": {**_own_files(), contract.PYTHON_DIR: _file("<ys:python>", archive=True)},
         },
         "services": {role.name: _service(spec, role, files) for role in spec.roles},
     }
@@ -204,7 +204,6 @@ def _own_files() -> dict[str, Any]:
     staging = "<ys:fs>" + contract.staging_dir(contract.JobPaths("<ys:base>").job("<ys:id>"))
     return {
         contract.CODE_ZIP: _file("<ys:code>"),
-        contract.PYTHON_DIR: _file("<ys:python>", archive=True),
         contract.JOB_FILE: {**_file(f"{staging}/job.json"), "visibility": "application"},
         contract.SECRET_FILE: {**_file(f"{staging}/secret"), "visibility": "application"},
     }
@@ -215,7 +214,7 @@ def _file(source: str, *, archive: bool = False) -> dict[str, Any]:
 
 
 def _service(spec: JobSpec, role: RoleSpec, files: Mapping[str, LocalFile]) -> dict[str, Any]:
-    wanted = _own_files()
+    wanted = {**_own_files(), contract.PYTHON_ARCHIVE: _file("<ys:python>")}
     archives = []
     for item in (*spec.localizations, *role.localizations):
         local = files.get(item.remote)
@@ -243,19 +242,22 @@ def _service(spec: JobSpec, role: RoleSpec, files: Mapping[str, LocalFile]) -> d
 
 
 def _executor_script(role: str, archives: list[str]) -> str:
-    """Return the shell text that finds a Python (3.7 or newer) and becomes the executor of a task of `role`."""
-    pythons = [f"./{name}/bin/python3" for name in archives] + ["python3", f"./{contract.PYTHON_DIR}/bin/python3"]
-    return "\n".join(
-        [
-            f"for python in {' '.join(pythons)}; do",
-            '  if "$python" -I -S -c "import sys, ssl; sys.exit(sys.version_info < (3, 7))" 2>/dev/null; then',
-            f'    exec "$python" -I -S -c "{_IMPORT.format("executor")}" {role}',
-            "  fi",
-            "done",
-            'echo "no Python 3.7 or newer can be started on this node" >&2',
-            "exit 76",
-        ]
-    )
+    """Return the shell text that finds a Python (3.7 or newer) and becomes the executor of a task of `role`.
+
+    Our own interpreter comes last and packed: unpacking it for every container costs a second, and having YARN unpack
+    it costs one `chmod` a file on nodes without Hadoop's native library, where hardly any container needs it.
+    """
+    pythons = " ".join([f"./{name}/bin/python3" for name in archives] + ["python3"])
+    start = f'-I -S -c "{_IMPORT.format("executor")}" {role}'
+    unpacked = contract.PYTHON_DIR
+    return f"""\
+for python in {pythons}; do
+  if "$python" -I -S -c "import sys, ssl; sys.exit(sys.version_info < (3, 7))" 2>/dev/null; then
+    exec "$python" {start}
+  fi
+done
+mkdir {unpacked} && gzip -dc {contract.PYTHON_ARCHIVE} | tar -xf - -C {unpacked}
+exec ./{unpacked}/bin/python3 {start}"""
 
 
 def _environment(job: dict[str, Any]) -> dict[str, dict[str, str]]:

@@ -18,6 +18,7 @@ CODE_ZIP = ".ys.zip"
 JOB_FILE = ".ys.job.json"
 SECRET_FILE = ".ys.secret"
 PYTHON_DIR = ".ys.python"
+PYTHON_ARCHIVE = ".ys.python.tar.gz"
 SOURCE_ARCHIVE = ".ys.src.tar.gz"
 # Skein puts the job's own certificate and key there under these names (Skein 0.8.2, seen).
 CERTIFICATE_FILE = ".skein.crt"

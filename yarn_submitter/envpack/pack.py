@@ -232,6 +232,14 @@ def cached_env(
     return target
 
 
+# What the agent never imports: nodes without Hadoop's native library start a program for every file they localize.
+AGENT_EXCLUDES = (
+    *(f"**/site-packages/{name}" for name in ("skein/java", "skein/recipes", "cryptography*", "cffi*", "pycparser*")),
+    *(f"**/{name}" for name in ("_cffi_backend*", "*.dist-info", "pydoc_data", "lib2to3", "wsgiref")),
+    *(f"**/{name}" for name in ("curses", "dbm", "xmlrpc", "unittest")),
+)
+
+
 def agent_env(progress: Callable[[str], None]) -> Path:
     """Return the archive with the interpreter and the packages that the agent needs (our extra `agent`).
 
@@ -240,7 +248,7 @@ def agent_env(progress: Callable[[str], None]) -> Path:
     return cached_env(
         Requirements(items=agent_requirements(metadata.requires("yarn-submitter") or [])),
         imports=("aiohttp", "hdfs", "skein", "skein.core"),
-        exclude=("**/site-packages/skein/java", "**/site-packages/skein/recipes", "**/pydoc_data"),
+        exclude=AGENT_EXCLUDES,
         progress=progress,
     )
 
