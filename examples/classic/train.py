@@ -34,7 +34,7 @@ def main() -> None:
     config = json.loads(os.environ["TF_CONFIG"])
     cluster = tf.train.ClusterSpec(config["cluster"])
     role, index = config["task"]["type"], config["task"]["index"]
-    tf.disable_v2_behavior()
+    tf.disable_eager_execution()
     server = tf.train.Server(cluster, job_name=role, task_index=index, protocol="grpc")
     if role == "ps":
         print(f"ps:{index} serves", flush=True)
@@ -75,7 +75,7 @@ def build(seed: int) -> tuple[Any, Any, dict[str, Any], dict[str, Any]]:
         images,
         labels,
         {"train": minimize, "step": step},
-        {"accuracy": tf.reduce_mean(tf.to_float(right)), "loss": loss},
+        {"accuracy": tf.reduce_mean(tf.cast(right, tf.float32)), "loss": loss},
     )
 
 

@@ -28,7 +28,7 @@ BUILD = ROOT / "build" / "quickstart"
 ARCHIVE = BUILD / "env.tar.gz"
 JOB = Path(sys.executable).parent / "job"
 PACKAGES = ("tensorflow-cpu==2.21.0", "scikit-learn")
-QUIET_S = 5.0  # something is said at least this often
+QUIET_S = 5.0  # something is said at least this often; on a terminal, where a line can be replaced, each second
 LINE_CHARACTERS = 110
 PIP_PAUSE_S = 2.0  # pip's single steps are shown at most this often
 # TensorFlow says less, and its results do not depend on the processor's kind.
@@ -149,13 +149,13 @@ def run_all(commands: Mapping[str, list[str]]) -> list[Step]:
     try:
         while running:
             try:
-                step, line = news.get(timeout=QUIET_S)
+                step, line = news.get(timeout=1.0 if sys.stdout.isatty() else QUIET_S)
             except queue.Empty:
-                for step in running:
-                    say(prefix(step, commands) + f"... {time.monotonic() - step.began_s:.0f} s")
+                still_at(running, commands)
                 continue
             if line is not None:
-                show(step, line, prefix(step, commands))
+                if failed is None:  # what a command says that was interrupted is of no interest
+                    show(step, line, prefix(step, commands))
                 continue
             running.remove(step)
             if step.process.wait() and failed is None:
@@ -202,6 +202,20 @@ def show(step: Step, line: str, before: str) -> None:
     say(before + line)
 
 
+def still_at(steps: list[Step], commands: Mapping[str, list[str]]) -> None:
+    """Tell what the commands are at, when nothing is heard of them."""
+    texts = []
+    for step in steps:
+        # The one line of a task's state is long and says nothing about the job as a whole.
+        news = [line for line in step.lines if not line.startswith(("Task status", "Logs for"))] or ["started"]
+        texts.append(f"{prefix(step, commands)}... {news[-1].strip()[:60]} ({time.monotonic() - step.began_s:.0f} s)")
+    if sys.stdout.isatty():
+        sys.stdout.write("\r\x1b[K" + "   ".join(texts)[:LINE_CHARACTERS] + "\r")
+        sys.stdout.flush()
+    else:
+        say("\n".join(texts))
+
+
 def prefix(step: Step, commands: Mapping[str, list[str]]) -> str:
     """Return what stands before a command's lines."""
     return f"[{step.name}] " if len(commands) > 1 else ""
@@ -232,7 +246,7 @@ def shown_path(path: Path) -> str:
 
 def say(text: str) -> None:
     """Print a line, at once."""
-    print(text, flush=True)
+    print(("\x1b[K" if sys.stdout.isatty() else "") + text, flush=True)
 
 
 if __name__ == "__main__":
