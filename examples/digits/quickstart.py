@@ -159,11 +159,16 @@ def run_all(commands: Mapping[str, list[str]]) -> list[Step]:
                 continue
             running.remove(step)
             if step.process.wait() and failed is None:
-                failed = StepFailedError(f"job {step.name}", step.process.returncode)
+                code = step.process.returncode
+                failed = StepFailedError(f"job {step.name}", code if code > 0 else 128 - code)
                 interrupt(running)
-    except KeyboardInterrupt:  # the terminal has sent it to the commands, too
-        for step in running:
-            step.process.wait()
+    except KeyboardInterrupt:  # the terminal has sent it to the commands, too, and they have their last words
+        while running:
+            step, line = news.get()
+            if line is None:
+                running.remove(step)
+            else:
+                show(step, line, prefix(step, commands))
         raise
     if failed:
         raise failed

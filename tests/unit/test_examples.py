@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -21,7 +22,7 @@ EXAMPLES = ROOT / "examples"
 
 # Stands where the program `job` stands: notes what was typed, and does as the environment says.
 JOB = f"""#!{sys.executable}
-import json, os, pathlib, sys
+import json, os, pathlib, signal, sys
 words = sys.argv[1:]
 with open(os.environ["TYPED"], "a") as file:
     file.write(json.dumps(words) + "\\n")
@@ -30,6 +31,13 @@ if words[0] == os.environ.get("FAILS"):
     sys.exit(73)
 if words[0] == "pack":
     pathlib.Path(words[-1]).write_text("archive")
+if words[0] == "run" and "WAITS" in os.environ:
+    try:
+        print("it runs", flush=True)
+        signal.pause()
+    except KeyboardInterrupt:
+        print("detached, the job goes on")
+        sys.exit(130)
 if words[0] == "run":
     print("submitted digits: application_1_0001, id 20260101t000000-abcdef")
 if words[0] == "get":
@@ -111,6 +119,29 @@ def test_an_archive_whose_packing_failed_is_packed_again(checkout: Path) -> None
     quickstart(checkout, FAILS="pack")
     _, typed = quickstart(checkout)
     assert "pack" in [words[0] for words in typed]
+
+
+def test_ctrl_c_ends_the_quickstart_after_the_commands_last_words(checkout: Path) -> None:
+    """What `job run` says about coming back is shown; the exit code is 130, without a traceback."""
+    environment = {**os.environ, "TYPED": str(checkout / "typed"), "WAITS": "yes"}
+    command = [".venv/bin/python", "examples/digits/quickstart.py"]
+    with subprocess.Popen(
+        command,
+        cwd=checkout,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as running:
+        stream = running.stdout
+        assert stream is not None
+        before = "".join(iter(stream.readline, "it runs\n"))
+        os.killpg(running.pid, signal.SIGINT)
+        after = stream.read()
+    assert running.returncode == 130
+    assert "detached, the job goes on" in after
+    assert "Traceback" not in before + after
 
 
 def commands(text: str) -> list[list[str]]:
