@@ -6,10 +6,11 @@ import re
 from dataclasses import dataclass, field
 
 _PAIR = re.compile(r"\s*([^=\s]+)\s*=\s*(.*?)\s*\Z", re.DOTALL)
-_AMOUNT = re.compile(r"(\d+)\s*([A-Za-z]*)\Z")
+_AMOUNT = re.compile(r"0*([0-9]+)\s*([A-Za-z]*)\Z")
 _UNITS_MIB = {"m": 1, "g": 1024}
 _ALIASES = {"gpu": "yarn.io/gpu", "fpga": "yarn.io/fpga"}
 _MOST = 2**31 - 1
+_SHOWN = 60  # letters of a wrong pair in a message
 FORM = "memory=2G,vcores=2,gpu=1"
 
 
@@ -56,24 +57,30 @@ def parse_resources(text: str) -> Ask:
 
 
 def _read_pair(pair: str) -> tuple[str, int]:
+    shown = repr(pair.strip() if len(pair) <= _SHOWN else pair.strip()[:_SHOWN] + "...")
     match = _PAIR.match(pair)
     if not match:
-        raise ValueError(f"{pair.strip()!r} is not of the form key=amount; write for example {FORM}")
+        raise ValueError(f"{shown} is not of the form key=amount; write for example {FORM}")
     key, amount_text = match.groups()
+    if key.lower() == "memory" != key:
+        raise ValueError(f"{shown} has its key in capitals; write memory={amount_text}")
     amount = _AMOUNT.match(amount_text)
     if not amount:
-        raise ValueError(f"{pair.strip()!r} has no whole number; write for example {FORM}")
-    number, unit = int(amount.group(1)), amount.group(2).lower()
+        raise ValueError(f"{shown} has no whole number; write for example {FORM}")
+    digits, unit = amount.group(1), amount.group(2).lower()
+    if len(digits) > len(str(_MOST)):
+        raise ValueError(f"{shown} is more than any cluster has")
+    number = int(digits)
     if key == "memory" or key.lower() == "memory-mb":
         if not unit and key == "memory":
-            raise ValueError(f"{pair.strip()!r} needs a unit: memory={number}M or memory={number}G")
+            raise ValueError(f"{shown} needs a unit: memory={number}M or memory={number}G")
         if unit and unit not in _UNITS_MIB:
-            raise ValueError(f"{pair.strip()!r} has an unknown unit. Acceptable units are M/G")
+            raise ValueError(f"{shown} has an unknown unit. Acceptable units are M/G")
         key, number = "memory", number * _UNITS_MIB.get(unit, 1)
     elif unit:
-        raise ValueError(f"{pair.strip()!r} takes a number without a unit")
+        raise ValueError(f"{shown} takes a number without a unit")
     if number > _MOST:
-        raise ValueError(f"{pair.strip()!r} is more than any cluster has")
+        raise ValueError(f"{shown} is more than any cluster has")
     return ("vcores" if key.lower() == "vcores" else _ALIASES.get(key, key)), number
 
 
