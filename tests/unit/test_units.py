@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from yarn_submitter.units import Ask, bytes_text, memory_text, parse_resources, seconds_text
@@ -67,9 +69,8 @@ def test_what_is_taken(text: str, ask: Ask) -> None:
 )
 def test_what_is_refused(text: str, words: str) -> None:
     """The message names the pair that is wrong and what is acceptable."""
-    with pytest.raises(ValueError, match=".") as refused:
+    with pytest.raises(ValueError, match=re.escape(words)) as refused:
         parse_resources(text)
-    assert words in str(refused.value)
     assert len(str(refused.value)) < 300
 
 
