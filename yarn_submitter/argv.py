@@ -23,17 +23,18 @@ def read_argv(argv: Sequence[str], faults: Faults) -> dict[str, list[Given]]:
         option = known_option(word)
         if option is None:
             _complain(word, faults)
+            if word.startswith("-") and "=" not in word and words and not words[0].startswith("-"):
+                words.pop(0)  # most likely its value: one slip of the pen is one fault
             continue
         value = _take_value(option, word, words, faults)
         if value is None:
             continue
         earlier = given.setdefault(option.name, [])
         if earlier and option.kind not in _REPEATABLE:
-            faults.add(
-                "option-twice", f"--{option.name} is given twice.", f"{earlier[0].value!r} and {value!r}", "keep one"
-            )
+            both = f"{earlier[0].value!r} and {value!r}"
+            faults.add("option-twice", f"{option.typed} is given twice.", both, "keep one")
             continue
-        earlier.append(Given(value, f"--{option.name}"))
+        earlier.append(Given(value, option.typed))
     return given
 
 
@@ -53,7 +54,7 @@ def _take_value(option: Option, word: str, words: list[str], faults: Faults) -> 
         return words.pop(0) if words and words[0].lower() in ("true", "false") else "true"
     if not words or known_option(words[0]):
         seen = f"the next word is {words[0]}, an option" if words else "it is the last word"
-        faults.add("option-without-value", f"--{option.name} needs a value.", seen, f"write --{option.name}=VALUE")
+        faults.add("option-without-value", f"{option.typed} needs a value.", seen, f"write {option.typed}=VALUE")
         return None
     return words.pop(0)
 
@@ -61,7 +62,7 @@ def _take_value(option: Option, word: str, words: list[str], faults: Faults) -> 
 def _complain(word: str, faults: Faults) -> None:
     if word.startswith("-"):
         name = word.lstrip("-").split("=", 1)[0].replace("-", "_")
-        hint = close_match(name, BY_NAME)
+        hint = close_match(name, BY_NAME, "--")
         faults.add("option-unknown", f"There is no option {word.split('=', 1)[0]}.", hint, "see job run --help")
     else:
         faults.add(

@@ -35,7 +35,7 @@ class Faults:
             self.problems.append(problem)
 
 
-def close_match(word: str, valid: Iterable[str]) -> str:
-    """Return "did you mean X?" when one of `valid` is close to `word`, else an empty text."""
+def close_match(word: str, valid: Iterable[str], before: str = "") -> str:
+    """Return "did you mean X?" when one of `valid` is close to `word`, else an empty text; `before` stands before X."""
     found = difflib.get_close_matches(word, list(valid), n=1, cutoff=0.6)
-    return f"did you mean {found[0]}?" if found else ""
+    return f"did you mean {before}{found[0]}?" if found else ""

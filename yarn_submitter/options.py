@@ -44,6 +44,11 @@ class Option:
     placeholder: str = ""
     control: bool = False
 
+    @property
+    def typed(self) -> str:
+        """Return the name as it is typed: `--name`, `-f`."""
+        return f"-{self.name}" if len(self.name) == 1 else f"--{self.name}"
+
 
 # Roles that have options of their own; any role can be given by --role and --role_cmd.
 OPTION_ROLES = ("worker", "ps")

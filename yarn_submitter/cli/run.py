@@ -92,10 +92,9 @@ def help_text() -> str:
         "",
     ]
     for option in OPTIONS:
-        dash = "-" if len(option.name) == 1 else "--"
         value = "" if option.kind == FLAG else " " + (option.placeholder or _placeholder(option.kind, option.choices))
         default = f" (default {option.default})" if option.default else ""
-        lines.append(f"  {dash}{option.name}{value}")
+        lines.append(f"  {option.typed}{value}")
         lines.append(f"        {option.help}{default}")
     return "\n".join(lines)
 
