@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from yarn_submitter.errors import Problem, SubmitterError, UnreachableError
+from yarn_submitter.errors import Problem, UnreachableError
 from yarn_submitter.facts import ClusterFacts, kinds
 from yarn_submitter.hadoopconf import HadoopConf
 from yarn_submitter.rest import ResourceManager
@@ -25,18 +25,14 @@ def ask(conf: HadoopConf, user: str) -> ClusterFacts:
     manager, store = ResourceManager(conf, user), HdfsStore(conf, user)
     pool = ThreadPoolExecutor(4)
     try:
+        store_problem = pool.submit(_store_problem, store)
+        # A daemon that hangs takes connections and answers nothing: one short question first, the long ones then.
+        found = [problem for problem in (manager.reachable(REACH_S), store_problem.result()) if problem]
+        if found:
+            raise UnreachableError(*found)
         info = pool.submit(manager.cluster_info)
         queues = pool.submit(manager.queues)
         nodes = pool.submit(manager.nodes)
-        store_problem = pool.submit(_store_problem, store).result()
-        errors = [error for future in (info, queues, nodes) if (error := future.exception())]
-        for error in errors:
-            if not isinstance(error, UnreachableError):
-                raise error
-        reached = [problem for error in errors[:1] if isinstance(error, SubmitterError) for problem in error.problems]
-        found = [*reached, *([store_problem] if store_problem else [])]
-        if found:
-            raise UnreachableError(*found)
         listed = tuple(nodes.result())
         types = kinds([node.total for node in listed])
         return ClusterFacts(tuple(queues.result()), listed, types, info.result().hadoop_version)

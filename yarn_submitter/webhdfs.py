@@ -18,6 +18,8 @@ from yarn_submitter.web import Answer, Doors, NoAnswerError, Service, StatusErro
 
 _PREFIX = "/webhdfs/v1"
 _DATA_READ_S = 60.0  # a DataNode answers a write only when its replicas have all of it
+_SMALL_BYTES = 1 << 20
+_SMALL_READ_S = 8.0  # for a small write, and for the next piece of a file: a DataNode that hangs is told within 10 s
 _NO_SPACE = (
     "QuotaExceeded",
     "DiskOutOfSpace",
@@ -116,7 +118,7 @@ class WebHdfs:
                 wanted["length"] = str(end - position)
             try:
                 location = self._data_location("GET", path, "OPEN", wanted, failed)
-                for piece in self._web.stream(location, read_s=_DATA_READ_S):
+                for piece in self._web.stream(location, read_s=_SMALL_READ_S):
                     position += len(piece)
                     yield piece
             except StagingError as error:
@@ -133,12 +135,13 @@ class WebHdfs:
     def create(self, path: str, data: Sent, mode: int) -> None:
         """Write a new file; a DataNode that does not answer is replaced once."""
         failed: NoAnswerError | None = None
+        read_s = _SMALL_READ_S if data.length <= _SMALL_BYTES else _DATA_READ_S
         while True:
             wanted = {"permission": f"{mode:o}", "overwrite": "true"}
             location = self._data_location("PUT", path, "CREATE", wanted, failed)
             headers = {"Content-Length": str(data.length), "Content-Type": "application/octet-stream"}
             try:
-                answer = self._web.send("PUT", location, body=data, headers=headers, read_s=_DATA_READ_S)
+                answer = self._web.send("PUT", location, body=data, headers=headers, read_s=read_s)
             except NoAnswerError as error:
                 failed = _first_failure(failed, error, path)
                 data.rewind()
