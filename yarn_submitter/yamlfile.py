@@ -44,7 +44,7 @@ def read_yaml(path: str, faults: Faults) -> YamlJob:
         else:
             _read_section(name, node, path, job, faults)
     for name in _NEEDED:
-        if name not in sections:
+        if sections and name not in sections:
             faults.add("yaml-section-missing", f"{path}: section {name} should be defined.", "", f"add `{name}:`")
     return job
 
@@ -62,30 +62,74 @@ def _compose(path: str, faults: Faults) -> Any:
         faults.add("yaml-unreadable", f"{path} cannot be read.", str(error), "check the path after -f")
         return None
     except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        faults.add("yaml-broken", f"Failed to parse YAML config {path}:{line}.", error.problem or "", "mend that line")
+        _broken(path, error, faults)
         return None
     except yaml.YAMLError as error:
         faults.add("yaml-broken", f"Failed to parse YAML config {path}.", str(error), "mend the file")
         return None
-    if root is None:
+    except RecursionError:
+        faults.add("yaml-broken", f"Failed to parse YAML config {path}.", "it is nested too deeply", "mend the file")
+        return None
+    if root is None or _is_null(root):
         faults.add("yaml-broken", f"{path} is empty.", "", "sections spec, configs and roles should be defined")
+        return None
+    _check_keys(root, path, faults, set())
     return root
+
+
+def _broken(path: str, error: Any, faults: Faults) -> None:
+    mark = error.problem_mark or error.context_mark
+    where = f"{path}:{mark.line + 1}" if mark else path
+    faults.add("yaml-broken", f"Failed to parse YAML config {where}.", error.problem or "", "mend that line")
+
+
+def _check_keys(node: Any, path: str, faults: Faults, seen: set[int]) -> None:
+    """Note keys that are no words and keys that stand twice; before merging, which gives a key twice by right."""
+    import yaml
+
+    if id(node) in seen or isinstance(node, yaml.ScalarNode):
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _check_keys(item, path, faults, seen)
+        return
+    lines: dict[str, int] = {}
+    for key, value in node.value:
+        line = key.start_mark.line + 1
+        if not isinstance(key, yaml.ScalarNode):
+            faults.add("yaml-shape", f"{path}:{line}: a key should be one word.")
+        elif str(key.value) in lines:
+            first = lines[str(key.value)]
+            faults.add("yaml-key-twice", f"{path}:{line}: key {key.value} is given twice.", f"first in line {first}")
+        else:
+            lines[str(key.value)] = line
+        _check_keys(value, path, faults, seen)
+
+
+def _is_null(node: Any) -> bool:
+    import yaml
+
+    return isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null"
 
 
 def _mapping(node: Any, path: str, what: str, faults: Faults) -> dict[str, tuple[Any, str]]:
     """Return key -> (value node, file:line) of a mapping node; null counts as empty."""
     import yaml
 
-    if isinstance(node, yaml.ScalarNode) and node.tag.endswith(":null"):
+    if _is_null(node):
         return {}
     if not isinstance(node, yaml.MappingNode):
         faults.add("yaml-shape", f"{path}:{node.start_mark.line + 1}: {what} should hold `key: value` lines.")
         return {}
-    yaml.constructor.SafeConstructor().flatten_mapping(node)
+    try:
+        yaml.constructor.SafeConstructor().flatten_mapping(node)
+    except yaml.MarkedYAMLError as error:
+        _broken(path, error, faults)
     entries: dict[str, tuple[Any, str]] = {}
     for key, value in node.value:
-        entries[str(key.value)] = (value, f"{path}:{key.start_mark.line + 1}")
+        if isinstance(key, yaml.ScalarNode):
+            entries[str(key.value)] = (value, f"{path}:{key.start_mark.line + 1}")
     return entries
 
 
@@ -103,36 +147,50 @@ def _read_section(section: str, node: Any, path: str, job: YamlJob, faults: Faul
         if key not in rows:
             _unknown(key, where, tuple(rows), faults)
             continue
-        texts = _texts(key, value, where, faults)
+        texts = _texts(key, value, path, where, faults)
         if texts:
             job.options.setdefault(rows[key].name, []).extend(texts)
 
 
 def _read_roles(node: Any, path: str, job: YamlJob, faults: Faults) -> None:
     for role, (value, _where) in _mapping(node, path, "roles", faults).items():
-        keys = _mapping(value, path, f"role {role}", faults)
-        if not keys:
+        if _is_null(value):
             continue
         found = job.roles.setdefault(role, {})
-        for key, (item, where) in keys.items():
+        for key, (item, where) in _mapping(value, path, f"role {role}", faults).items():
             if key not in _ROLE_KEYS:
                 _unknown(key, where, _ROLE_KEYS, faults)
-            else:
-                found[key] = _texts(key, item, where, faults)
+                continue
+            texts = _texts(key, item, path, where, faults)
+            if texts:
+                found[key] = texts
 
 
-def _texts(key: str, node: Any, where: str, faults: Faults) -> list[Given]:
+def _texts(key: str, node: Any, path: str, where: str, faults: Faults) -> list[Given]:
+    """Return the texts below a key; none when it is null: that is as if it were left out."""
     import yaml
 
+    if _is_null(node):
+        return []
     if key in _MAPPINGS:
-        entries = _mapping(node, where.rpartition(":")[0], key, faults)
-        return [Given(f"{name}={item.value}", place) for name, (item, place) in entries.items()]
+        entries = _mapping(node, path, key, faults)
+        pairs = [(name, _text(name, item, place, faults), place) for name, (item, place) in entries.items()]
+        return [Given(f"{name}={text}", place) for name, text, place in pairs if text is not None]
     if key in _LISTS:
         if not isinstance(node, yaml.SequenceNode):
             faults.add("yaml-shape", f"{where}: {key} should be a list of `- item` lines.")
             return []
-        return [Given(str(item.value), f"{where.rpartition(':')[0]}:{item.start_mark.line + 1}") for item in node.value]
-    if not isinstance(node, yaml.ScalarNode):
-        faults.add("yaml-shape", f"{where}: {key} should be one value.")
-        return []
-    return [Given(str(node.value), where)]
+        places = [(item, f"{path}:{item.start_mark.line + 1}") for item in node.value]
+        items = [(_text(f"each of {key}", item, place, faults), place) for item, place in places]
+        return [Given(text, place) for text, place in items if text is not None]
+    text = _text(key, node, where, faults)
+    return [] if text is None else [Given(text, where)]
+
+
+def _text(what: str, node: Any, where: str, faults: Faults) -> str | None:
+    import yaml
+
+    if isinstance(node, yaml.ScalarNode):
+        return str(node.value)
+    faults.add("yaml-shape", f"{where}: {what} should be one value.", "", "put it in quotes if it is one")
+    return None
