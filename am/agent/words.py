@@ -90,7 +90,7 @@ def _lost(problem: str, code: int) -> str:
     if problem == "task-silent":
         return "was lost"
     if problem == "container-ended":
-        return f"ended before its executor could register (code {code})"
+        return "ended before its executor could register" + ("" if code == LOST_CODE else f" (exit code {code})")
     if problem == "registration-timeout":
         return "did not come up in time"
     if problem == "memory-exceeded":

@@ -350,3 +350,35 @@ def test_nothing_is_decided_after_the_verdict():
     assert decide(WORKERS, now, 1e6) == []
     assert policy.kill(WORKERS, now, "alice@edge", "", 30.0) == ()
     assert policy.overdue(WORKERS, now, Signs(heard_s={"worker:1": 0.0}), 1e6) == ()
+
+
+@pytest.mark.parametrize(("lost_s", "stopped"), [(9.9, False), (10.0, True), (11.0, True)])
+def test_a_task_lost_before_the_stop_was_not_stopped(lost_s, stopped):
+    """What counts is when it was last heard of, not when its loss is known."""
+    now = stopping(WORKERS, states.SUCCEEDED)
+    (lost,) = policy.lose(now, now.tasks["worker:0"], lost_s, 137, "executor-lost", "")
+    assert lost.exit.stopped is stopped
+    (early,) = policy.lose(running(WORKERS), now.tasks["worker:0"], lost_s, 137, "executor-lost", "")
+    assert early.exit.stopped is False
+
+
+def test_every_chief_is_waited_for():
+    """One of two chiefs that exited 0 is not the end."""
+    job = plan(role("chief", 2), role("worker"))
+    assert decide(job, running(job, exited("chief:0", 0))) == []
+    assert verdict_of(decide(job, running(job, exited("chief:0", 0), exited("chief:1", 0)))) == OK
+
+
+def test_only_results_of_tasks_that_count_make_a_success_a_failure():
+    """Lost results of an untracked task, or of one whose failure is ignored, change nothing."""
+    job = plan(role("worker"), role("ps", tracked=False), role("extra", on_failure="ignore"))
+    ends = [event for task in ("worker:0", "ps:0", "extra:0") for event in (exited(task, 0), uploaded(task, "lost"))]
+    ends[1] = uploaded("worker:0")
+    assert verdict_of(decide(job, stopping(job, states.SUCCEEDED, *ends), 20.0)) == OK
+
+
+def test_registration_without_limit_waits_for_ever():
+    """A limit of 0 is none."""
+    job = plan(role("worker", 2), limits=Limits(registration_s=0))
+    seen = {"c2": Sighting("worker", "h2:8042", localizing=False, running_since_s=100.0)}
+    assert policy.overdue(job, fold(job), Signs(sightings=seen), 1e6) == ()

@@ -100,3 +100,25 @@ def test_a_pause_of_the_agent_counts_for_nobody():
     signs = Signs(heard_s={"worker:0": 10.0}, doubted_s={"worker:1": 11.0})
     signs.forgive(100.0)
     assert (signs.heard_s, signs.doubted_s) == ({"worker:0": 110.0}, {"worker:1": 111.0})
+
+
+def test_a_second_stop_keeps_when_the_first_was_decided():
+    """A kill of a stopping job gives a newer order and deadline; what was stopped since the first stays so."""
+    before = fold(STORY[:8])[-1]
+    after = snapshot.apply(before, events.JobStopping(8.0, "killed", VERDICT, 30.0))
+    assert (after.stopping_since_s, after.stopping.time, after.order_id) == (4.0, 8.0, before.order_id + 1)
+
+
+def test_a_task_is_found_by_its_container():
+    """A container that never registered is nobody's."""
+    now = fold(STORY[:3])[-1]
+    assert now.of_container("c1").name == "worker:1"
+    assert now.of_container("c9") is None
+
+
+def test_a_task_that_never_registered_gets_the_host_of_its_container():
+    """Its end says where; a registered one keeps its own."""
+    gone = events.TaskExited(5.0, "worker:1", 1, "h7", 76, "yarn", problem="container-ended")
+    late = events.TaskExited(5.0, "worker:0", 1, "other", 76, "yarn", problem="executor-lost")
+    now = snapshot.apply(snapshot.apply(fold(STORY[:2])[-1], gone), late)
+    assert [now.tasks[name].host for name in ("worker:0", "worker:1")] == ["h0", "h7"]

@@ -114,7 +114,7 @@ def test_a_container_that_ends_before_its_executor_registers_fails_the_job(direc
         "worker:0",
         "127.0.0.12",
     )
-    assert verdict.message.endswith("could register (code 127): bash: python3: command not found")
+    assert verdict.message.endswith("could register (exit code 127): bash: python3: command not found")
 
 
 def test_a_running_container_is_left_alone(directory):
