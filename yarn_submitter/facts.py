@@ -43,6 +43,8 @@ class Queue:
         labels: Node labels that it may use.
         creates_children: Whether the scheduler makes queues below it when they are first named.
         user_limit_factor: One user may have so many times `capacity_percent`; 0 when there is no such limit.
+        submit_acls: Who may submit to it: its own lists and those above it, each `users groups` or `*`; empty when the
+            scheduler does not say.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Queue:
     labels: tuple[str, ...] = ()
     creates_children: bool = False
     user_limit_factor: float = 0.0
+    submit_acls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ class HadoopConf:
         kerberos: Whether the cluster demands Kerberos.
         raw: Every setting of the three files, variables not yet replaced.
         environ: What `${env.NAME}` is taken from.
+        acls: Whether YARN looks at who may submit to a queue.
     """
 
     conf_dir: Path
@@ -49,6 +50,7 @@ class HadoopConf:
     kerberos: bool
     raw: Mapping[str, str] = field(repr=False, compare=False)
     environ: Mapping[str, str] = field(repr=False, compare=False)
+    acls: bool = False
 
     def get(self, key: str, default: str = "") -> str:
         """Return a setting with its variables replaced; `default` when it is not set or empty."""
@@ -101,6 +103,10 @@ def load_conf(conf_dir: Path, environ: Mapping[str, str] | None = None) -> Hadoo
         UsageError: A file is missing or cannot be read as Hadoop's configuration. [conf-broken]
     """
     environ = os.environ if environ is None else environ
+    if not conf_dir.is_dir():
+        step = f"set HADOOP_CONF_DIR to the directory that holds {', '.join(FILES)}"
+        sentence = f"There is no directory {conf_dir}, which HADOOP_CONF_DIR names."
+        raise UsageError(Problem("conf-broken", sentence, next_step=step))
     raw: dict[str, str] = {}
     final: set[str] = set()
     for name in FILES:
@@ -126,6 +132,7 @@ def load_conf(conf_dir: Path, environ: Mapping[str, str] | None = None) -> Hadoo
         kerberos=get("hadoop.security.authentication").lower() == "kerberos",
         raw=raw,
         environ=environ,
+        acls=get("yarn.acl.enable").lower() == "true",
     )
 
 

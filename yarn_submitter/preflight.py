@@ -49,24 +49,29 @@ class _Kind:
     text: Callable[[int], str]
 
 
-def problems(roles: Sequence[RoleAsk], queue: str, facts: ClusterFacts) -> list[Problem]:
+def problems(roles: Sequence[RoleAsk], queue: str, facts: ClusterFacts, user: str = "") -> list[Problem]:
     """Return everything about these roles in this queue that the cluster can never meet; empty when all can be.
 
     Args:
         roles: All that must run at the same time.
         queue: As the user named it, by path or by name.
         facts: The cluster as it is now.
+        user: Who submits, where queues look at that; empty when they do not.
     """
     roles = [role for role in roles if role.instances]
     found = facts.queue(queue)
-    about_queue = list(_queue_problems(queue, found, facts)) if facts.queues else []
+    about_queue = list(_queue_problems(queue, found, facts, user)) if facts.queues else []
     about_roles = [problem for role in roles for problem in _role_problems(role, found, facts)]
     about_gang = [] if about_roles else list(_gang_problems(roles, found, facts))
     return [*about_queue, *about_roles, *about_gang]
 
 
-def _queue_problems(name: str, queue: Queue | None, facts: ClusterFacts) -> Iterator[Problem]:
-    leaves = [other.path for other in facts.queues if other.leaf and other.state == "RUNNING"]
+def _queue_problems(name: str, queue: Queue | None, facts: ClusterFacts, user: str) -> Iterator[Problem]:
+    leaves = [
+        other.path
+        for other in facts.queues
+        if other.leaf and other.state == "RUNNING" and not _shut_out(user, other.submit_acls)
+    ]
     step = f"choose one of these with --queue: {', '.join(leaves)}" if leaves else "ask an administrator for a queue"
     if queue is None:
         if not any(other.creates_children and _below(name, other.path) for other in facts.queues):
@@ -77,6 +82,16 @@ def _queue_problems(name: str, queue: Queue | None, facts: ClusterFacts) -> Iter
         yield Problem("queue-not-leaf", f"Queue {queue.path} holds queues and takes no jobs itself.", next_step=below)
     elif queue.state != "RUNNING":
         yield Problem("queue-stopped", f"Queue {queue.path} is {queue.state} and takes no new jobs.", next_step=step)
+    elif _shut_out(user, queue.submit_acls):
+        yield Problem("queue-denied", f"Queue {queue.path} takes no jobs of the user {user}.", next_step=step)
+
+
+def _shut_out(user: str, acls: Sequence[str]) -> bool:
+    """Return whether access lists surely shut a user out; whose groups they name only the ResourceManager knows."""
+    if not user or not acls:
+        return False
+    lists = [acl.partition(" ") for acl in acls]
+    return not any(users.strip() == "*" or groups.strip() or user in users.split(",") for users, _, groups in lists)
 
 
 def _below(name: str, parent: str) -> bool:

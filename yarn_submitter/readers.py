@@ -11,6 +11,9 @@ from typing import Any
 
 from yarn_submitter.facts import Amount, Node, Queue, total
 
+# Either right lets a user submit (RMAppManager.createAndPopulateNewRMApp), in the queue or in one above it.
+_SUBMITTERS = ("SUBMIT_APP", "ADMINISTER_QUEUE")
+
 
 def member(data: Any, *path: str) -> Any:
     """Return what lies below a path of keys; a key that is missing at the beginning of the path is skipped."""
@@ -114,13 +117,18 @@ def queues(data: Any) -> list[Queue]:
         return list(_fair_queues(info.get("rootQueue")))
     if kind.startswith("fifo"):
         return [Queue("default", "default", state=text(info, "qstate") or "RUNNING")]
-    return list(_capacity_queues(info, ""))
+    return list(_capacity_queues(info, "", ()))
 
 
-def _capacity_queues(data: dict[str, Any], parent: str) -> Iterator[Queue]:
+def _capacity_queues(data: dict[str, Any], parent: str, acls: tuple[str, ...]) -> Iterator[Queue]:
     children = items(data, "queues", "queue")
     name = text(data, "queueName")
     path = text(data, "queuePath") or (f"{parent}.{name}" if parent else name)
+    acls += tuple(
+        text(acl, "accessControlList")
+        for acl in items(data, "queueAcls", "queueAcl")
+        if text(acl, "accessType") in _SUBMITTERS
+    )
     capacity = number(data, "capacity", 100.0)
     yield Queue(
         name=name,
@@ -140,9 +148,10 @@ def _capacity_queues(data: dict[str, Any], parent: str) -> Iterator[Queue]:
         user_limit_factor=max(0.0, number(data, "userLimitFactor")),
         creates_children=data.get("autoCreateChildQueueEnabled") is True
         or text(data, "autoCreationEligibility") in ("legacy", "flexible"),
+        submit_acls=acls,
     )
     for child in children:
-        yield from _capacity_queues(child, path)
+        yield from _capacity_queues(child, path, acls)
 
 
 def _fair_queues(data: Any) -> Iterator[Queue]:

@@ -26,7 +26,7 @@ from yarn_submitter.probe import ask
 from yarn_submitter.site import Site
 from yarn_submitter.spec import RUNNABLE, JobSpec
 from yarn_submitter.staging import code_zip, object_path, stage
-from yarn_submitter.yarn import SkeinYarn, Yarn
+from yarn_submitter.yarn import SkeinYarn, Yarn, launch_problems
 
 # Below the ephemeral ports of Linux (32768...), so that no outgoing connection takes them. Several agents may share a
 # host; each job has candidates of its own, and its certificate tells its agent from others.
@@ -65,7 +65,7 @@ def refuse(spec: JobSpec, files: Mapping[str, LocalFile], site: Site) -> None:
         UsageError: With every reason.
         UnreachableError: The cluster does not answer.
     """
-    found: list[Problem] = []
+    found: list[Problem] = launch_problems(site.environ)
     if spec.framework not in RUNNABLE:
         runnable = " and ".join(RUNNABLE)
         found.append(
@@ -82,7 +82,7 @@ def refuse(spec: JobSpec, files: Mapping[str, LocalFile], site: Site) -> None:
         if item.local.startswith("/"):
             sentence = f"{item.remote} cannot be put at {item.local}: an absolute place needs Docker."
             found.append(Problem("localization-absolute", sentence, "", "use a name such as ./data"))
-    found += problems(asks, spec.queue, ask(site.conf, site.user))
+    found += problems(asks, spec.queue, ask(site.conf, site.user), site.user if site.conf.acls else "")
     if found:
         raise UsageError(*found)
 

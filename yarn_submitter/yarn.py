@@ -4,8 +4,8 @@ The driver, with all that skein imports, lives in a process of its own: its envi
 is not ours, its memory goes when it goes, and the end of its standard input, for whatever reason, ends it. Parent and
 child speak JSON lines:
 
-    child:  {"ready": certificate in PEM}  or {"failed": [id, sentence, evidence]}
-    parent: {"application": specification}     child: {"application_id": id} or {"failed": ...}
+    child:  {"ready": certificate in PEM}  or {"failed": why the driver did not start}
+    parent: {"application": specification}     child: {"application_id": id} or {"refused": Skein's and YARN's words}
     parent: end of input                       child: stops the driver and exits
 """
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,8 +22,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from yarn_submitter.errors import Problem, UnreachableError
-from yarn_submitter.scratch import scratch_dir
+from yarn_submitter.errors import DeniedError, Problem, SubmitterError, UnreachableError, UsageError
+from yarn_submitter.scratch import cache_errors, scratch_dir
 
 # The driver's start is what a user waits for: no optimizing compiler, one collector thread, nothing in /tmp.
 _JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData -Xshare:auto"
@@ -60,11 +61,13 @@ class SkeinYarn:
         self._scratch = contextlib.ExitStack()
         self._dir = self._scratch.enter_context(scratch_dir("driver"))
         self._certificate = ""
+        with cache_errors():
+            launch_log = self._scratch.enter_context((self._dir / "launch.log").open("w"))
         self._process = subprocess.Popen(
             [sys.executable, "-m", "yarn_submitter.yarn", str(self._dir)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=launch_log,
             env=driver_environment(environ, self._dir),
             text=True,
             start_new_session=True,  # Ctrl-C is ours: the driver must not die in the middle of a submission
@@ -117,43 +120,85 @@ class SkeinYarn:
             raise _driver_ended("")
         if not select.select([stdout], [], [], _DEADLINE_S)[0]:
             self._process.kill()
-            raise UnreachableError(
-                Problem("driver-silent", f"Skein's driver did not answer within {_DEADLINE_S} s.", self._log())
-            )
+            step = "check that ResourceManager and NameNode answer (job list), then submit again"
+            sentence = f"Skein's driver did not answer within {_DEADLINE_S} s."
+            raise UnreachableError(Problem("driver-silent", sentence, self._log(), step))
         line = stdout.readline()
         if not line:
             raise _driver_ended(self._log())
         answer = json.loads(line)
         if "failed" in answer:
-            problem_id, sentence, evidence = answer["failed"]
-            raise UnreachableError(Problem(problem_id, sentence, evidence or self._log(), _NEXT.get(problem_id, "")))
+            raise _driver_failed(answer["failed"], self._log())
+        if "refused" in answer:
+            raise refusal(answer["refused"])
         return answer[key]
 
     def _log(self) -> str:
-        try:
-            lines = (self._dir / "driver.log").read_text(errors="replace").splitlines()
-        except OSError:
-            return ""
-        return "\n".join(lines[-_TAIL_LINES:])
+        lines: list[str] = []
+        for name in ("launch.log", "driver.log"):  # what `yarn` said, what Java said
+            with contextlib.suppress(OSError):
+                lines += (self._dir / name).read_text(errors="replace").splitlines()
+        return "\n".join([line for line in lines if not _STACK.match(line)][-_TAIL_LINES:])
 
 
-_NEXT = {
-    "java-missing": "set JAVA_HOME to a Java 8, 11 or 17, or put java on PATH",
-    "yarn-missing": "put Hadoop's bin directory on PATH, or set HADOOP_HOME",
-    "driver-failed": "check HADOOP_CONF_DIR and JAVA_HOME",
-    "submit-failed": "check the ResourceManager's log",
-}
+_STACK = re.compile(r"\s+(at |\.\.\. \d+ more)")  # where in Java it happened helps nobody
+_CLASS = re.compile(r"(?:Caused by: )?(?:[a-z_]\w*\.)+(\w+(?:Exception|Error)): ?")
+_NEXT_DRIVER = (
+    "check that `yarn classpath --glob` prints Hadoop's jars and that this Java runs them: JAVA_HOME, else `java`"
+)
+
+
+def _driver_failed(reason: str, log: str) -> UnreachableError:
+    sentence = f"Skein's driver, which submits to YARN, could not be started: {reason.rstrip('.')}."
+    return UnreachableError(Problem("driver-failed", sentence, log, _NEXT_DRIVER))
 
 
 def _driver_ended(log: str) -> UnreachableError:
-    return UnreachableError(Problem("driver-failed", "Skein's driver ended.", log, _NEXT["driver-failed"]))
+    return _driver_failed("it ended by itself", log)
+
+
+def refusal(said: str) -> SubmitterError:
+    """Return the error for what driver and ResourceManager say of a submission: cause first, no Java stack."""
+    lines = [line.strip() for line in said.splitlines() if line.strip() and not _STACK.match(line)]
+    causes = [line for line in lines if _CLASS.match(line)] or lines[-1:] or ["no reason was given"]
+    words = _CLASS.sub("", causes[-1])
+    if "AccessControlException" in said or "does not have permission" in said:
+        step = "choose a queue that you may use with --queue, or ask its administrator"
+        return DeniedError(Problem("submit-denied", "YARN does not take this job from you.", words, step))
+    if any(f".{name}" in said for name in ("ConnectException", "SocketTimeoutException", "UnknownHostException")):
+        step = "check that ResourceManager and NameNode answer (job list), then submit again"
+        return UnreachableError(Problem("submit-failed", "YARN could not be asked to take the job.", words, step))
+    step = "correct what it names; if it names nothing, the ResourceManager's log tells more"
+    return UsageError(Problem("submit-refused", "YARN does not take the job.", words, step))
+
+
+def launch_problems(environ: Mapping[str, str]) -> list[Problem]:
+    """Return which programs that submitting needs are not there: Java, and Hadoop's `yarn`."""
+    path, home = _program_path(environ), environ.get("JAVA_HOME", "")
+    found = []
+    if home and shutil.which(f"{home}/bin/java") is None:
+        sentence = f"JAVA_HOME is {home}, and there is no program bin/java in it."
+        found.append(Problem("java-missing", sentence, "", "set JAVA_HOME to a Java 8, 11 or 17, or unset it"))
+    elif not home and shutil.which("java", path=path) is None:
+        sentence = "Submitting needs Java: JAVA_HOME is not set, and PATH has no java."
+        found.append(Problem("java-missing", sentence, f"PATH={path}", "set JAVA_HOME to a Java 8, 11 or 17"))
+    if shutil.which("yarn", path=path) is None:
+        sentence = "Submitting needs Hadoop's program yarn, and PATH has none."
+        found.append(Problem("yarn-missing", sentence, f"PATH={path}", "set HADOOP_HOME, or add its bin to PATH"))
+    return found
+
+
+def _program_path(environ: Mapping[str, str]) -> str:
+    hadoop_bins = [f"{environ[key]}/bin" for key in ("HADOOP_HOME", "HADOOP_YARN_HOME") if environ.get(key)]
+    return os.pathsep.join([*([environ["PATH"]] if environ.get("PATH") else []), *hadoop_bins])
 
 
 def driver_environment(environ: Mapping[str, str], directory: Path) -> dict[str, str]:
     """Return the environment of the driver's process: no proxies, everything temporary in `directory`."""
     env = {key: value for key, value in environ.items() if key not in _PROXIES}
-    hadoop_bins = [f"{env[key]}/bin" for key in ("HADOOP_HOME", "HADOOP_YARN_HOME") if env.get(key)]
-    env["PATH"] = os.pathsep.join([*([env["PATH"]] if env.get("PATH") else []), *hadoop_bins])
+    if not env.get("JAVA_HOME"):
+        env.pop("JAVA_HOME", None)  # skein would take an empty one for the root directory
+    env["PATH"] = _program_path(env)
     env["SKEIN_CONFIG"] = str(directory / "skein")
     env["TMPDIR"] = str(directory)
     own = f"{_JAVA_OPTIONS} -Djava.io.tmpdir={directory}"
@@ -170,18 +215,14 @@ def _serve(directory: Path) -> None:
         answers.write(json.dumps(value) + "\n")
         answers.flush()
 
-    java = f"{os.environ['JAVA_HOME']}/bin/java" if os.environ.get("JAVA_HOME") else "java"
-    for program, problem_id in ((java, "java-missing"), ("yarn", "yarn-missing")):
-        if shutil.which(program) is None:
-            answer(failed=[problem_id, f"There is no program {program} on this machine.", f"PATH={os.environ['PATH']}"])
-            return
+    sys.unraisablehook = lambda _: None  # skein's half-made client complains when the driver did not start
     import skein
 
     security = skein.Security.new_credentials()
     try:
         client = skein.Client(security=security, log=str(directory / "driver.log"), log_level="warn")
     except Exception as error:  # noqa: BLE001  whatever skein, grpc or Java raise becomes a sentence in the parent
-        answer(failed=["driver-failed", f"Skein's driver could not be started: {error}.", ""])
+        answer(failed=str(error))
         return
     with client:
         answer(ready=security._get_bytes("cert").decode())  # noqa: SLF001  skein has no public reader for it
@@ -191,7 +232,7 @@ def _serve(directory: Path) -> None:
             try:
                 answer(application_id=client.submit(specification))
             except Exception as error:  # noqa: BLE001  the same
-                answer(failed=["submit-failed", "YARN did not take the application.", str(error)])
+                answer(refused=str(error))
 
 
 if __name__ == "__main__":

@@ -173,3 +173,24 @@ def test_what_is_not_known_is_not_refused():
 def test_role_without_instances_is_not_judged():
     """A role of none asks nothing."""
     assert ids([RoleAsk("ps", 0, 999 * GIB)], "default", TWO) == []
+
+
+@pytest.mark.parametrize(
+    ("user", "acls", "refused"),
+    [
+        ("eve", ("root ", " "), True),
+        ("root", ("root ", " "), False),
+        ("eve", ("root ", " ", "*"), False),
+        ("eve", ("root,eve ", " "), False),
+        ("eve", (" staff", "root "), False),
+        ("eve", (), False),
+        ("", ("root ",), False),
+    ],
+)
+def test_a_queue_that_shuts_the_user_out(user, acls, refused):
+    """A queue is refused only to whom no list, its own or above it, can let in; a named group might."""
+    queues = (Queue("ml", "root.ml"), Queue("prod", "root.prod", submit_acls=acls))
+    facts = dataclasses.replace(TWO, queues=queues)
+    found = problems(FINE, "prod", facts, user)
+    assert [problem.id for problem in found] == (["queue-denied"] if refused else [])
+    assert all(problem.next_step == "choose one of these with --queue: root.ml" for problem in found)
