@@ -7,22 +7,30 @@ not say it itself.
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from am.contract import job as contract
 from am.contract import states, wire
 from am.contract.codec import ContractError
-from am.contract.events import Event, JobEnded, from_line
+from am.contract.events import Event, JobEnded, Waiting, from_line
 from yarn_submitter.agentdoor import AgentDoor, AgentGoneError
+from yarn_submitter.errors import UnreachableError
 from yarn_submitter.rest import App, ResourceManager
 from yarn_submitter.store import Store
 
 # How often the ResourceManager is asked while no agent can be listened to: it has no events to offer.
 _PAUSE_S = 0.3
 _HOLD_S = wire.MAX_HOLD_S
+# A ResourceManager that restarts or hands over to its standby is away for less than this.
+PATIENCE_S = 60.0
+_SILENT_AGENT_S = 10.0
+_LAST_WORD_S = 15.0
+_AM_STOPPED = "am-stopped"  # the agent's word when YARN told its master to go
+_NO_AGENT = "Application driver "  # Skein's words when the agent ended without finishing the application
 
 
 @dataclass(frozen=True)
@@ -43,38 +51,60 @@ class Feed:
         store: Of its cluster.
         job_dir: The job's directory there.
         application_id: YARN's name of it; empty when it is not known.
+        patience_s: How long `follow` goes on while neither agent nor cluster answers.
     """
 
-    def __init__(self, resource_manager: ResourceManager, store: Store, job_dir: str, application_id: str) -> None:
+    def __init__(
+        self,
+        resource_manager: ResourceManager,
+        store: Store,
+        job_dir: str,
+        application_id: str,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
         self._rm = resource_manager
         self._store = store
         self._job_dir = job_dir
         self._application_id = application_id
+        self._patience_s = patience_s
         self._access: dict[str, str] | None = None
 
     def follow(self) -> Iterator[Item]:
-        """Yield everything from the job's beginning until its verdict, waiting for what is to come."""
+        """Yield everything from the job's beginning until its verdict, waiting for what is to come.
+
+        Raises:
+            UnreachableError: Neither agent nor cluster has answered for `patience_s`.
+        """
         seen, last_app, pause = 0, None, threading.Event()
+        patience = _Patience(self._patience_s)
         while True:
-            app = self._rm.get_app(self._application_id) if self._application_id else None
+            try:
+                app = self._app()
+                door = self.door() if app is not None and app.state == "RUNNING" else None
+                rest = list(self._rest(seen, app)) if app is None or app.ended else None
+            except UnreachableError as error:
+                yield from patience.cluster_silent(error)
+                pause.wait(_PAUSE_S)
+                continue
+            patience.cluster_heard()
             if app != last_app:
                 yield AppSeen(app)
                 last_app = app
-            if app is None or app.ended:
-                yield from self._rest(seen, app)
+            if rest is not None:
+                yield from rest
                 return
-            door = self.door() if app.state == "RUNNING" else None
+            for event in _listen(door, seen, patience) if door is not None else ():
+                seen += 1
+                yield self._last_word(event) if isinstance(event, JobEnded) else event
+                if isinstance(event, JobEnded):
+                    return
             if door is not None:
-                for event in _listen(door, seen):
-                    seen += 1
-                    yield event
-                    if isinstance(event, JobEnded):
-                        return
+                yield from patience.agent_silent()
             pause.wait(_PAUSE_S)
 
     def now(self) -> tuple[list[Item], str]:
         """Return everything so far without waiting, and where it is from: `agent`, `history` or `resourcemanager`."""
-        app = self._rm.get_app(self._application_id) if self._application_id else None
+        app = self._app()
         items: list[Item] = [AppSeen(app)]
         door = self.door() if app is not None and app.state == "RUNNING" else None
         if door is not None:
@@ -106,9 +136,25 @@ class Feed:
             self._access = json.loads(self._store.read(contract.access_file(self._job_dir)))
         return AgentDoor(agent["host"], int(agent["port"]), self._access["certificate"], self._access["client_token"])
 
+    def _app(self) -> App | None:
+        return self._rm.get_app(self._application_id) if self._application_id else None
+
+    def _last_word(self, verdict: JobEnded) -> JobEnded:
+        """Return the verdict, after YARN's word when the agent could not know why its master had to go."""
+        app, pause, end = None, threading.Event(), time.monotonic() + _LAST_WORD_S
+        while verdict.problem == _AM_STOPPED and time.monotonic() < end:
+            try:
+                app = self._app()
+            except UnreachableError:
+                break
+            if app is None or app.ended:
+                break
+            pause.wait(_PAUSE_S)
+        return _with_yarn(verdict, app)
+
     def _rest(self, seen: int, app: App | None) -> Iterator[Event]:
         """Yield what the history holds beyond `seen`, and a verdict in any case."""
-        recorded = self.history()
+        recorded = [_with_yarn(event, app) if isinstance(event, JobEnded) else event for event in self.history()]
         yield from recorded[seen:]
         if not any(isinstance(event, JobEnded) for event in recorded):
             yield verdict_of(app)
@@ -122,17 +168,71 @@ def verdict_of(app: App | None) -> JobEnded:
     if "KILLED" in (app.state, app.final_status):
         sentence = "The application was killed through YARN."
         return JobEnded(app.finished_s, states.KILLED, 137, "yarn", "killed-by-yarn", sentence, tail=app.diagnostics)
+    if app.state == "FINISHED" and app.final_status == "SUCCEEDED":
+        return JobEnded(app.finished_s, states.SUCCEEDED, 0, "yarn", "", app.diagnostics)
+    if app.state == "FINISHED" and not app.diagnostics.startswith(_NO_AGENT):
+        sentence = "The job failed, and its own record of that did not reach the store; YARN has the reason."
+        return JobEnded(app.finished_s, states.FAILED, 76, "yarn", "verdict-missing", sentence, tail=app.diagnostics)
     sentence = "The job's agent ended without a verdict: its ApplicationMaster was lost or could not start."
     return JobEnded(app.finished_s, states.FAILED, 76, "yarn", "agent-lost", sentence, tail=app.diagnostics)
 
 
-def _listen(door: AgentDoor, seen: int) -> Iterator[Event]:
+def _with_yarn(verdict: JobEnded, app: App | None) -> JobEnded:
+    """Return the verdict of an agent whose master was stopped by YARN, corrected by why YARN did so.
+
+    The agent only sees that it has to go. YARN says KILLED when somebody wanted that, FAILED when node or master was
+    lost.
+    """
+    if verdict.problem != _AM_STOPPED or app is None or app.state != "FAILED":
+        return verdict
+    sentence = "the ApplicationMaster was lost, perhaps with its node; YARN's words are below"
+    return replace(
+        verdict, state=states.FAILED, exit_code=76, problem="am-lost", message=sentence, tail=app.diagnostics
+    )
+
+
+class _Patience:
+    """Since when nobody answers, and what is said of it, once each time."""
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._cluster_since_s = math.inf
+        self._agent_since_s = math.inf
+        self._agent_told = False
+
+    def cluster_heard(self) -> None:
+        self._cluster_since_s = math.inf
+
+    def cluster_silent(self, error: UnreachableError) -> Iterator[Waiting]:
+        """Yield a sentence at the first time; raise `error` when that is too long ago."""
+        now_s = time.monotonic()
+        if self._cluster_since_s == math.inf:
+            self._cluster_since_s = now_s
+            said = f"{error.problems[0].sentence} Trying for {self._limit_s:g} s; this changes nothing for the job."
+            yield Waiting(time.time(), said)
+        elif now_s - self._cluster_since_s > self._limit_s:
+            raise error
+
+    def agent_heard(self) -> None:
+        self._agent_since_s, self._agent_told = math.inf, False
+
+    def agent_silent(self) -> Iterator[Waiting]:
+        """Yield a sentence when the agent has not answered for a while."""
+        now_s = time.monotonic()
+        self._agent_since_s = min(self._agent_since_s, now_s)
+        if now_s - self._agent_since_s > _SILENT_AGENT_S and not self._agent_told:
+            self._agent_told = True
+            yield Waiting(time.time(), "the job's agent does not answer, YARN says that it runs; trying again")
+
+
+def _listen(door: AgentDoor, seen: int, patience: _Patience) -> Iterator[Event]:
     """Yield the agent's events from number `seen` on, until its verdict or until it cannot be heard any more."""
     while True:
         try:
             batch = door.events(seen, _HOLD_S)
         except AgentGoneError:
             return
+        patience.agent_heard()
         for _, event in _parse(batch.lines):
             if event is not None:
                 yield event

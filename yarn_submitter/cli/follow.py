@@ -12,7 +12,6 @@ from am.contract import states
 from am.contract.events import JobEnded
 from am.contract.job import split_task
 from yarn_submitter.cli.console import Console
-from yarn_submitter.errors import SubmitterError
 from yarn_submitter.feed import Item
 from yarn_submitter.job import Job
 from yarn_submitter.livelog import follow_output
@@ -76,7 +75,7 @@ class Follower:
         try:
             for item in self._job.feed().follow():
                 self._arrivals.put(item)
-        except SubmitterError as error:
+        except Exception as error:  # noqa: BLE001  raised by `run`, in the main thread
             self._arrivals.put(error)
 
     def _show(self, item: Item) -> None:

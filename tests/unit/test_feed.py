@@ -1,0 +1,127 @@
+"""What a follower hears when agent, store or ResourceManager are away, and what it makes of YARN's word."""
+
+from __future__ import annotations
+
+import pytest
+
+from am.contract import states
+from am.contract.events import JobEnded, Waiting, to_line
+from yarn_submitter.errors import Problem, UnreachableError
+from yarn_submitter.facts import Amount
+from yarn_submitter.feed import AppSeen, Feed, verdict_of
+from yarn_submitter.rest import App
+
+JOB_DIR = "/user/me/.yarn-submitter/jobs/20260101t000000-aaaaaa"
+AWAY = UnreachableError(Problem("rm-unreachable", "The ResourceManager does not answer."))
+
+
+def app(state: str, final: str = "UNDEFINED", said: str = "") -> App:
+    """Return an application in a state."""
+    nothing = Amount()
+    return App(
+        "application_1_1",
+        "n",
+        "me",
+        "q",
+        state,
+        final,
+        said,
+        (),
+        "skein",
+        0,
+        0.0,
+        1.0,
+        2.0,
+        3.0,
+        "",
+        "",
+        "",
+        nothing,
+        0,
+        "",
+    )
+
+
+class Answers:
+    """A ResourceManager that gives one answer after the other, the last for ever; an error is raised."""
+
+    def __init__(self, *answers: App | UnreachableError | None) -> None:
+        self.answers = list(answers)
+
+    def get_app(self, _app_id: str) -> App | None:
+        """Give the next answer."""
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, UnreachableError):
+            raise answer
+        return answer
+
+
+class Written:
+    """A store that holds nothing but a history of one segment."""
+
+    def __init__(self, *events) -> None:
+        self.text = "".join(to_line(event) + "\n" for event in events)
+
+    def status(self, path: str):
+        """There is a history when it has events."""
+        return path if path.endswith("/history") and self.text else None
+
+    def list(self, path: str):
+        """Name its one segment."""
+        return [type("Status", (), {"path": f"{path}/1-0.jsonl"})]
+
+    def read(self, _path: str) -> bytes:
+        """Return it."""
+        return self.text.encode()
+
+
+def follow(manager: Answers, store: Written, patience_s: float = 60.0) -> list:
+    """Return all that a follower hears."""
+    return list(Feed(manager, store, JOB_DIR, "application_1_1", patience_s).follow())
+
+
+def test_a_resourcemanager_that_comes_back_is_waited_for():
+    """A follower is told once that nobody answers, and hears the end all the same."""
+    heard = follow(Answers(AWAY, AWAY, app("FINISHED", "SUCCEEDED", "w:0 exited with code 0")), Written())
+    assert [type(item) for item in heard] == [Waiting, AppSeen, JobEnded]
+    assert heard[0].reason.startswith("The ResourceManager does not answer. Trying for 60 s")
+
+
+def test_patience_has_an_end():
+    """When nobody answers for the whole time, the error itself comes."""
+    with pytest.raises(UnreachableError):
+        follow(Answers(AWAY), Written(), patience_s=0.0)
+
+
+@pytest.mark.parametrize(
+    ("seen", "state", "code", "problem"),
+    [
+        (app("FINISHED", "SUCCEEDED", "w:0 exited with code 0"), states.SUCCEEDED, 0, ""),
+        (app("FINISHED", "FAILED", "w:0 on h exited with code 3"), states.FAILED, 76, "verdict-missing"),
+        (app("FINISHED", "FAILED", "Application driver failed with exit code 1"), states.FAILED, 76, "agent-lost"),
+        (app("FAILED", "FAILED", "AM Container exited with exitCode: -100"), states.FAILED, 76, "agent-lost"),
+        (app("KILLED", "KILLED", "by somebody"), states.KILLED, 137, "killed-by-yarn"),
+        (None, states.FAILED, 76, "application-lost"),
+    ],
+)
+def test_yarns_word_when_the_agent_left_none(seen, state, code, problem):
+    """A job whose history never reached the store ends as YARN was told, with YARN's words."""
+    verdict = verdict_of(seen)
+    assert (verdict.state, verdict.exit_code, verdict.problem) == (state, code, problem)
+    if seen is not None:
+        assert seen.diagnostics in (verdict.message, verdict.tail)
+
+
+@pytest.mark.parametrize(
+    ("seen", "state", "code", "problem"),
+    [
+        (app("FAILED", "FAILED", "Container released on a *lost* node"), states.FAILED, 76, "am-lost"),
+        (app("KILLED", "KILLED", "by somebody"), states.KILLED, 137, "am-stopped"),
+    ],
+)
+def test_an_agent_that_had_to_go_is_told_why_by_yarn(seen, state, code, problem):
+    """An agent stopped by YARN thinks of a kill; when YARN lost its node the job is FAILED with 76."""
+    stopped = JobEnded(1.0, states.KILLED, 137, "yarn", "am-stopped", "YARN stopped the ApplicationMaster")
+    heard = follow(Answers(seen), Written(stopped))
+    verdict = heard[-1]
+    assert (verdict.state, verdict.exit_code, verdict.problem) == (state, code, problem)
