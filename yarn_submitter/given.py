@@ -27,12 +27,17 @@ class Faults:
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
+        self.warnings: list[str] = []
 
     def add(self, problem_id: str, sentence: str, evidence: str = "", next_step: str = "") -> None:
         """Note one fault; the same one is noted once."""
         problem = Problem(problem_id, sentence, evidence, next_step)
         if problem not in self.problems:
             self.problems.append(problem)
+
+    def warn(self, sentence: str) -> None:
+        """Note something that is no fault and that its user may not have meant."""
+        self.warnings.append(sentence)
 
 
 def close_match(word: str, valid: Iterable[str], before: str = "") -> str:

@@ -5,29 +5,39 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from yarn_submitter.argv import read_argv
 from yarn_submitter.errors import UsageError
 from yarn_submitter.given import Faults, Given, close_match
-from yarn_submitter.localfiles import archive_extension
-from yarn_submitter.options import CHOICE, FLAG, OPTION_ROLES, OPTIONS
-from yarn_submitter.spec import JobSpec, Localization, RoleSpec
-from yarn_submitter.units import Ask, parse_resources
+from yarn_submitter.options import BY_NAME, FLAG, OPTION_ROLES, OPTIONS
+from yarn_submitter.spec import JobSpec, RoleSpec
+from yarn_submitter.units import Ask
+from yarn_submitter.values import (
+    INPUT_NAME,
+    read_ask,
+    read_choice,
+    read_count,
+    read_flag,
+    read_input_path,
+    read_localizations,
+    read_pairs,
+    read_store_path,
+)
 from yarn_submitter.yamlfile import YamlJob, read_yaml
 
 _ROLE_NAME = re.compile(r"[a-z][a-z0-9_-]*\Z")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _TF_ROLES = ("chief", "worker", "ps", "evaluator")
 _ROLE_ORDER = ("chief", "worker", "ps")
-_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://")
 # Values that YAML and the command line may both hold without a conflict.
 _MERGED = ("verbose", "wait_job_finish")
+# What a role needs, as the YAML form calls it -> what to type for a role without options of its own.
+_NEEDED = {"resources": "write --role {}:instances=1,memory=1G", "launch_cmd": "add --role_cmd {}=COMMAND"}
 
 
 @dataclass(frozen=True)
 class Controls:
-    """How the client is to behave; no part of the job."""
+    """How the client is to behave; no part of the job. `warnings` are sentences for the user."""
 
     cluster: str = ""
     dry_run: bool = False
@@ -35,6 +45,7 @@ class Controls:
     json: bool = False
     quiet: bool = False
     logs: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 def load(argv: Sequence[str]) -> tuple[JobSpec, Controls]:
@@ -45,257 +56,260 @@ def load(argv: Sequence[str]) -> tuple[JobSpec, Controls]:
     """
     faults = Faults()
     given = read_argv(argv, faults)
-    controls = _controls(given, faults)
     file = read_yaml(given["f"][0].value, faults) if "f" in given else YamlJob()
     _merge(given, file, faults)
-    spec = _Builder(given, file.roles, faults).job()
+    spec = _Builder(given, file, faults).job()
+    controls = _controls(given, spec, faults)
     if faults.problems:
         raise UsageError(*faults.problems)
     return spec, controls
 
 
-def _controls(given: dict[str, list[Given]], faults: Faults) -> Controls:
+def _controls(given: dict[str, list[Given]], spec: JobSpec, faults: Faults) -> Controls:
     values: dict[str, object] = {}
     for option in OPTIONS:
         if not option.control or option.name == "f" or option.name not in given:
             continue
         first = given[option.name][0]
-        values[option.name] = _flag(first, faults) if option.kind == FLAG else first.value
-    return Controls(**values)  # type: ignore[arg-type]
+        values[option.name] = read_flag(first, faults) if option.kind == FLAG else first.value
+    if values.get("logs"):
+        _check_logs(given["logs"][0], spec, faults)
+    return Controls(**values, warnings=tuple(faults.warnings))  # type: ignore[arg-type]
+
+
+def _check_logs(wish: Given, spec: JobSpec, faults: Faults) -> None:
+    counts = {role.name: role.instances for role in spec.roles}
+    role, colon, index = wish.value.partition(":")
+    if wish.value == "all" or (role in counts and not colon):
+        return
+    if role in counts and index in map(str, range(counts[role])):
+        return
+    hint = close_match(wish.value, ("all", *counts))
+    valid = f"valid: {', '.join(['all', *counts])}" + (f"; {hint}" if hint else "")
+    faults.add("task-unknown", f"{wish.source}: the job has no task {wish.value!r}.", valid)
+
+
+def _own_options(role: str) -> dict[str, str]:
+    """Return what the YAML form calls it -> the option, for a role that has options of its own."""
+    count = "num_ps" if role == "ps" else f"num_{role}s"
+    return {"replicas": count, "resources": f"{role}_resources", "launch_cmd": f"{role}_launch_cmd"}
 
 
 def _merge(given: dict[str, list[Given]], file: YamlJob, faults: Faults) -> None:
     """Put the file's values beside the command line's; a value given by both is a fault."""
     for name, values in file.options.items():
         if name in given and name not in _MERGED:
-            _both(name, values[0], faults)
+            _both(f"--{name}", values[0], faults)
         given.setdefault(name, values)
     for role in OPTION_ROLES:
-        plural = "ps" if role == "ps" else f"{role}s"
-        names = {"replicas": f"num_{plural}", "resources": f"{role}_resources", "launch_cmd": f"{role}_launch_cmd"}
         keys = file.roles.get(role)
         if keys is None:
             continue
+        names = _own_options(role)
         for key, name in names.items():
             if name in given and key in keys:
-                _both(name, keys[key][0], faults)
+                _both(f"--{name}", keys[key][0], faults)
             if key in keys:
                 given.setdefault(name, keys[key])
-        given.setdefault(names["replicas"], [Given("1", "roles")])
+        given.setdefault(names["replicas"], [Given("1", file.places[role])])
 
 
-def _both(name: str, in_file: Given, faults: Faults) -> None:
+def _both(what: str, in_file: Given, faults: Faults) -> None:
     faults.add(
         "option-in-both",
-        f"--{name} is defined both with YAML config and with CLI argument.",
-        f"{in_file.source}: {in_file.value!r}",
+        f"{what} is defined both with YAML config and with CLI argument.",
+        f"{in_file.source}: {in_file.value!r}" if in_file.value else in_file.source,
         "keep one of them",
     )
 
 
-def _flag(given: Given, faults: Faults) -> bool:
-    word = given.value.lower()
-    if word not in ("true", "yes", "on", "false", "no", "off"):
-        faults.add("value-not-boolean", f"{given.source} takes true or false, not {given.value!r}.")
-    return word in ("true", "yes", "on")
+@dataclass
+class _FreeRole:
+    """A role without options of its own, as texts: where it stands, and key of the YAML form -> text."""
+
+    place: str
+    texts: dict[str, Given] = field(default_factory=dict)
 
 
 class _Builder:
     """Turns texts into a JobSpec; every method notes its faults and returns something that lets the others go on."""
 
-    def __init__(
-        self, given: dict[str, list[Given]], file_roles: dict[str, dict[str, list[Given]]], faults: Faults
-    ) -> None:
+    def __init__(self, given: dict[str, list[Given]], file: YamlJob, faults: Faults) -> None:
         self.given = given
-        self.file_roles = file_roles
+        self.file = file
         self.faults = faults
 
     def job(self) -> JobSpec:
         """Return the job; meaningless when there are faults."""
-        framework = self.choice("framework").lower()
+        framework = self.choice("framework")
         roles = self.roles(framework)
         if not self.text("name"):
             self.faults.add("name-absent", "--name is absent.", "", "add --name NAME")
         if "input_path" not in self.given and any(role.name == "worker" for role in roles):
-            self.faults.add(
-                "input-path-absent", '"--input_path" is absent.', "", 'add --input_path URI, or --input_path ""'
-            )
-        source = self.text("src")
-        if source and not os.path.isdir(source):
-            self.faults.add("src-missing", f"--src {source} is not a directory.", os.path.abspath(source))
+            next_step = 'add --input_path URI, or --input_path ""'
+            self.faults.add("input-path-absent", '"--input_path" is absent.', "", next_step)
+        input_path = read_input_path(self.one("input_path"), self.faults)
+        taken = (INPUT_NAME,) if input_path and "://" not in input_path else ()
         return JobSpec(
             name=self.text("name"),
             framework=framework,
             roles=roles,
             queue=self.text("queue") or "default",
-            input_path=self.text("input_path"),
-            checkpoint_path=self.text("checkpoint_path"),
-            saved_model_path=self.text("saved_model_path"),
-            env=self.pairs(self.given.get("env", [])),
-            localizations=self.localizations(self.given.get("localization", [])),
-            source_dir=os.path.abspath(source) if source else "",
+            input_path=input_path,
+            checkpoint_path=read_store_path(self.one("checkpoint_path"), self.faults),
+            saved_model_path=read_store_path(self.one("saved_model_path"), self.faults),
+            env=read_pairs(self.given.get("env", []), self.faults),
+            localizations=read_localizations(self.given.get("localization", []), self.faults, taken=taken),
+            source_dir=self.source_dir(),
             done_when=self.choice("done_when"),
             tf_worker0=self.choice("tf_worker0"),
             wait_job_finish=self.flag("wait_job_finish"),
             verbose=self.flag("verbose"),
         )
 
+    def one(self, name: str) -> Given:
+        """Return an option's text, an empty one when it is not given."""
+        return self.given[name][0] if name in self.given else Given("", "default")
+
     def text(self, name: str) -> str:
-        """Return an option's text, or an empty one."""
-        return self.given[name][0].value if name in self.given else ""
+        """Return the value of `one`."""
+        return self.one(name).value
 
     def flag(self, name: str) -> bool:
         """Return whether a flag is on."""
-        return _flag(self.given[name][0], self.faults) if name in self.given else False
+        return name in self.given and read_flag(self.given[name][0], self.faults)
 
     def choice(self, name: str) -> str:
-        """Return an option's text, one of its choices."""
-        option = next(option for option in OPTIONS if option.name == name and option.kind == CHOICE)
-        if name not in self.given:
-            return option.default
-        given = self.given[name][0]
-        if given.value.lower() not in option.choices:
-            hint = close_match(given.value.lower(), option.choices)
-            valid = f"valid: {', '.join(option.choices)}" + (f"; {hint}" if hint else "")
-            self.faults.add("value-unknown", f"{given.source}: {given.value!r} is not known.", valid)
-            return option.default
-        return given.value.lower()
+        """Return one of an option's choices."""
+        option = BY_NAME[name]
+        return read_choice(option, self.given[name][0], self.faults) if name in self.given else option.default
 
-    def count(self, given: Given) -> int:
-        """Return a whole number of at least 0."""
-        if not given.value.strip().isdigit():
-            self.faults.add("value-not-a-number", f"{given.source} takes a whole number, not {given.value!r}.")
-            return 0
-        return int(given.value)
-
-    def pairs(self, items: list[Given]) -> dict[str, str]:
-        """Return K=V texts as a dictionary; the first `=` splits, KEY alone is the empty string."""
-        found: dict[str, str] = {}
-        for item in items:
-            key, _, value = item.value.partition("=")
-            if not _VARIABLE.match(key):
-                self.faults.add(
-                    "env-name", f"{item.source}: {key!r} is not a variable's name.", f"read: {item.value!r}"
-                )
-            found[key] = value
-        return found
-
-    def localizations(self, items: list[Given]) -> tuple[Localization, ...]:
-        """Return REMOTE[#archive]:LOCAL[:rw] texts as values."""
-        return tuple(found for found in (self.localization(item) for item in items) if found)
-
-    def localization(self, item: Given) -> Localization | None:
-        """Return one localization, or None when it is wrong."""
-        text = item.value
-        writable = text.endswith((":rw", ":wr"))
-        body = text[:-3] if writable else text
-        scheme = _SCHEME.match(body)
-        start = scheme.end() if scheme else 0
-        colon = body.rfind(":")
-        has_local = colon > start and not (scheme and body[colon + 1 :].split("/")[0].isdigit())
-        if not has_local or not body[colon + 1 :]:
-            form = "REMOTE:LOCAL, for example ./data:./data"
-            self.faults.add("localization-form", f"{item.source}: {text!r} has no local name.", f"the form is {form}")
-            return None
-        remote, local = body[:colon], body[colon + 1 :]
-        archive = remote.endswith("#archive")
-        remote = remote.removesuffix("#archive")
-        name = os.path.basename(remote.rstrip("/")) if local in (".", "./") else local.removeprefix("./").rstrip("/")
-        if ".." in name.split("/") or local == "ro" or not name or name.startswith(".ys."):
-            self.faults.add("localization-form", f"{item.source}: the local name {local!r} cannot be used.")
-        if not scheme and not os.path.exists(remote):
-            self.faults.add(
-                "localization-missing",
-                f"{item.source}: there is no {remote}.",
-                os.path.abspath(remote),
-                "check the path",
-            )
-        if archive and not archive_extension(remote):
-            self.faults.add(
-                "archive-kind", f"{item.source}: {remote} is no archive.", "YARN unpacks .zip, .tar, .tar.gz and .tgz"
-            )
-        return Localization(remote if scheme else os.path.abspath(remote), name, archive, writable)
+    def source_dir(self) -> str:
+        """Return the source directory, absolute, or an empty text."""
+        source = self.one("src")
+        if source.value and not os.path.isdir(source.value):
+            seen = os.path.abspath(source.value)
+            self.faults.add("src-missing", f"{source.source}: {source.value!r} is not a directory.", seen)
+        return os.path.abspath(source.value) if source.value else ""
 
     def roles(self, framework: str) -> tuple[RoleSpec, ...]:
         """Return every role with at least one task, in the order in which they are shown."""
-        found = {role.name: role for role in (*self.option_roles(), *self.free_roles(framework)) if role.instances > 0}
+        free = self.free_roles()
+        roles = [*self.option_roles(free), *(self.free_role(name, role, framework) for name, role in free.items())]
+        found = {role.name: role for role in roles if role.instances > 0}
         if not found:
             self.faults.add("no-roles", "The job has no task.", "", "give --num_workers or --role")
-        workers = sum(found[name].instances for name in ("worker", "chief") if name in found)
-        if framework == "tensorflow" and "ps" in found and workers < 2:
-            self.faults.add("one-worker-with-ps", "Only specified one worker but non-zero PS, please double check.")
+        if framework == "tensorflow":
+            self.check_tensorflow({name: role.instances for name, role in found.items()})
         order = [*(name for name in _ROLE_ORDER if name in found), *(name for name in found if name not in _ROLE_ORDER)]
         return tuple(found[name] for name in order)
 
-    def option_roles(self) -> list[RoleSpec]:
-        """Return the roles that have options of their own: worker and ps."""
+    def check_tensorflow(self, counts: dict[str, int]) -> None:
+        """Note role counts that TensorFlow cannot have."""
+        if counts.get("ps") and counts.get("worker", 0) + counts.get("chief", 0) < 2:
+            self.faults.add("one-worker-with-ps", "Only specified one worker but non-zero PS, please double check.")
+        if counts.get("chief", 0) > 1:
+            sentence = f"TensorFlow has one chief, not {counts['chief']}."
+            self.faults.add("chief-count", sentence, "", "give the others as --num_workers")
+
+    def option_roles(self, free: dict[str, _FreeRole]) -> list[RoleSpec]:
+        """Return the roles that have options of their own, worker and ps, and that --role does not give."""
         roles = []
         for name in OPTION_ROLES:
-            count = f"num_{name}s" if name != "ps" else "num_ps"
-            named = any(key in self.given for key in (count, f"{name}_resources", f"{name}_launch_cmd"))
-            default = Given("1" if name == "worker" and (named or not self.given.get("role")) else "0", "default")
-            instances = self.count(self.given.get(count, [default])[0])
-            if instances == 0:
+            options = _own_options(name)
+            named = [option for option in options.values() if option in self.given]
+            if name in free:
+                if named:
+                    both = "--role, and " + ", ".join(f"--{option}" for option in named)
+                    self.faults.add("option-in-both", f"Role {name} is given twice.", both, "keep one of them")
                 continue
-            keys = {"resources": f"{name}_resources", "launch_cmd": f"{name}_launch_cmd"}
-            texts = {key: self.given[option][0] for key, option in keys.items() if option in self.given}
-            for key, option in keys.items():
-                if key not in texts:
-                    self.faults.add("role-incomplete", f"--{option} is absent.", f"{name} has {instances} instances")
+            others = free or self.file.roles
+            default = Given("1" if name == "worker" and (named or not others) else "0", "default")
+            instances = read_count(self.given.get(options["replicas"], [default])[0], self.faults)
+            texts = {key: self.one(option) for key, option in options.items()}
+            if instances:
+                for key in _NEEDED:
+                    if not texts[key].value:
+                        seen = f"{name} has {instances} instances"
+                        self.faults.add("role-incomplete", f"--{options[key]} is absent.", seen)
             roles.append(self.role(name, instances, texts))
         return roles
 
     def role(self, name: str, instances: int, texts: dict[str, Given]) -> RoleSpec:
         """Return one role from its texts and what the file says about it."""
-        extra = self.file_roles.get(name, {})
+        extra = self.file.roles.get(name, {})
         resources, command = texts.get("resources"), texts.get("launch_cmd")
         return RoleSpec(
             name,
             instances,
-            self.ask(resources) if resources else Ask(0),
+            read_ask(resources, self.faults) if resources and resources.value else Ask(0),
             command.value if command else "",
-            self.pairs(extra.get("envs", [])),
-            self.localizations(extra.get("localizations", [])),
+            read_pairs(extra.get("envs", []), self.faults),
+            read_localizations(extra.get("localizations", []), self.faults),
         )
 
-    def ask(self, given: Given) -> Ask:
-        """Return resources; a fault names option and pair."""
-        try:
-            return parse_resources(given.value)
-        except ValueError as error:
-            self.faults.add("resources-form", f"{given.source}: {error}.")
-            return Ask(0)
-
-    def free_roles(self, framework: str) -> list[RoleSpec]:
+    def free_roles(self) -> dict[str, _FreeRole]:
         """Return the roles of --role and --role_cmd, and the file's roles that have no options."""
-        texts: dict[str, dict[str, Given]] = {}
+        found: dict[str, _FreeRole] = {}
         for item in self.given.get("role", []):
-            name, _, rest = item.value.partition(":")
-            pairs = [pair.partition("=") for pair in rest.split(",")]
-            count = next((value for key, _, value in pairs if key.strip() == "instances"), "1")
-            resources = ",".join(f"{key}={value}" for key, _, value in pairs if key.strip() != "instances")
-            texts[name] = {"replicas": Given(count, item.source), "resources": Given(resources, item.source)}
+            name, role = self.role_option(item)
+            if name in found:
+                self.faults.add("option-twice", f"--role {name} is given twice.", f"again: {item.value!r}", "keep one")
+            found.setdefault(name, role)
+        for name, keys in self.file.roles.items():
+            if name in found:
+                _both(f"Role {name}", Given("", self.file.places[name]), self.faults)
+            elif name not in OPTION_ROLES:
+                found[name] = _FreeRole(self.file.places[name], {key: texts[0] for key, texts in keys.items()})
         for item in self.given.get("role_cmd", []):
-            name, _, command = item.value.partition("=")
-            if name not in texts:
-                self.faults.add("role-unknown", f"--role_cmd names role {name!r} that no --role defines.")
-            texts.setdefault(name, {})["launch_cmd"] = Given(command, item.source)
-        for name, keys in self.file_roles.items():
-            if name not in OPTION_ROLES:
-                texts.setdefault(name, {}).update({key: values[0] for key, values in keys.items() if values})
-        return [self.free_role(name, found, framework) for name, found in texts.items()]
+            self.role_command(item, found)
+        return found
 
-    def free_role(self, name: str, texts: dict[str, Given], framework: str) -> RoleSpec:
+    def role_option(self, item: Given) -> tuple[str, _FreeRole]:
+        """Return name and texts of one --role."""
+        name, _, rest = item.value.partition(":")
+        place = f"{item.source} {name}"
+        pairs = [pair for pair in rest.split(",") if pair.strip()]
+        counts = [pair.partition("=")[2] for pair in pairs if pair.partition("=")[0].strip() == "instances"]
+        if len(counts) > 1:
+            self.faults.add("resources-form", f"{place}: instances is given twice in {rest!r}.")
+        resources = ",".join(pair for pair in pairs if pair.partition("=")[0].strip() != "instances")
+        texts = {"replicas": counts[0] if counts else "1", "resources": resources}
+        return name, _FreeRole(place, {key: Given(text, place) for key, text in texts.items()})
+
+    def role_command(self, item: Given, found: dict[str, _FreeRole]) -> None:
+        """Put the command of one --role_cmd to its role."""
+        name, equals, command = item.value.partition("=")
+        if name in found and equals:
+            texts = found[name].texts
+            if "launch_cmd" in texts:
+                both = f"{texts['launch_cmd'].value!r} and {command!r}"
+                self.faults.add("option-twice", f"--role_cmd {name} is given twice.", both, "keep one")
+            texts.setdefault("launch_cmd", Given(command, item.source))
+        elif not equals:
+            sentence = f"--role_cmd {item.value!r} names no role."
+            self.faults.add("role-unknown", sentence, "", "write --role_cmd NAME=COMMAND")
+        else:
+            hint = close_match(name, found)
+            own = f"use --{_own_options(name)['launch_cmd']}" if name in OPTION_ROLES else ""
+            sentence = f"--role_cmd names role {name!r} that no --role defines."
+            self.faults.add("role-unknown", sentence, hint, own or f"add --role {name}:instances=1,memory=1G")
+
+    def free_role(self, name: str, role: _FreeRole, framework: str) -> RoleSpec:
         """Return one role that has no options of its own."""
+        instances = read_count(role.texts.get("replicas", Given("1", role.place)), self.faults)
         if not _ROLE_NAME.match(name):
-            self.faults.add("role-name", f"{name!r} cannot be a role's name.", "lower-case letters, digits, - and _")
-        if framework == "tensorflow" and name not in _TF_ROLES:
+            sentence = f"{role.place}: {name!r} cannot be a role's name."
+            self.faults.add("role-name", sentence, "lower-case letters, digits, - and _")
+        elif framework == "tensorflow" and name not in _TF_ROLES:
             hint = close_match(name, _TF_ROLES)
             evidence = f"roles of TensorFlow: {', '.join(_TF_ROLES)}" + (f"; {hint}" if hint else "")
-            self.faults.add("role-unknown", f"TensorFlow has no role {name!r}.", evidence, "or use --framework generic")
-        if name in OPTION_ROLES and any(key.startswith(f"{name}_") for key in self.given):
-            self.faults.add("option-in-both", f"Role {name} is given by --role and by options of its own.")
-        for key, option in (("resources", "role"), ("launch_cmd", "role_cmd")):
-            if key not in texts:
-                self.faults.add("role-incomplete", f"Role {name} has no {key}.", "", f"add --{option} for {name}")
-        return self.role(name, self.count(texts.get("replicas", Given("1", "default"))), texts)
+            sentence = f"{role.place}: TensorFlow has no role {name!r}."
+            self.faults.add("role-unknown", sentence, evidence, "or use --framework generic")
+        if instances == 0:
+            return RoleSpec(name, 0, Ask(0), "")
+        for key, form in _NEEDED.items():
+            if key not in role.texts or not role.texts[key].value:
+                sentence = f"{role.place}: role {name} has no {key}."
+                self.faults.add("role-incomplete", sentence, "", f"{form.format(name)}, or `{key}:` in the file")
+        return self.role(name, instances, role.texts)

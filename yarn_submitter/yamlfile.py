@@ -23,10 +23,12 @@ class YamlJob:
     Attributes:
         options: Option name -> texts, for what has an option; a pair is `K=V`.
         roles: Role name -> key (`resources`, `replicas`, `launch_cmd`, `envs`, `localizations`) -> texts.
+        places: Role name -> file:line.
     """
 
     options: dict[str, list[Given]] = field(default_factory=dict)
     roles: dict[str, dict[str, list[Given]]] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
 
 
 def read_yaml(path: str, faults: Faults) -> YamlJob:
@@ -153,9 +155,10 @@ def _read_section(section: str, node: Any, path: str, job: YamlJob, faults: Faul
 
 
 def _read_roles(node: Any, path: str, job: YamlJob, faults: Faults) -> None:
-    for role, (value, _where) in _mapping(node, path, "roles", faults).items():
+    for role, (value, place) in _mapping(node, path, "roles", faults).items():
         if _is_null(value):
             continue
+        job.places[role] = place
         found = job.roles.setdefault(role, {})
         for key, (item, where) in _mapping(value, path, f"role {role}", faults).items():
             if key not in _ROLE_KEYS:

@@ -27,6 +27,8 @@ def run(words: Sequence[str], console: Console) -> int:
         console.out(help_text())
         return 0
     spec, controls = load(words)
+    for warning in controls.warnings:
+        console.say(f"job: warning: {warning}")
     files = _describe(spec)
     planned = plan(spec, files)
     if controls.dry_run:
