@@ -89,6 +89,10 @@ class FakeCluster:
             raise ClusterError("the ApplicationMaster did not do it")
         self.finished.append((state, message))
 
+    def say(self, container_id: str, code: int, words: str) -> None:
+        """Let the node say that it ends a container for a reason of its own."""
+        self.nodes[container_id] = NodeWord("ended", code, words)
+
     def end(self, container_id: str, code: int | None = None, words: str = "") -> None:
         """Let the node say that a container has ended."""
         self.nodes[container_id] = NodeWord(GONE) if code is None else NodeWord("ended", code, words)

@@ -37,6 +37,8 @@ FOLLOWS_S = 2.0  # who got events so long ago, and had been ready to wait for th
 # How soon an event is to lie on the store, in seconds; others wait a second for more. An end seldom comes alone, and
 # each write takes HDFS up to half a second: what happens within moments goes in one.
 WRITE_WITHIN_S: dict[type, float] = {events.TaskExited: 0.15, events.JobStopping: 0.15, events.JobEnded: 0.0}
+NODE_WORD_S = 1.0  # for a node to say why it told a container to end; it takes milliseconds when it is well
+TERMINATED = 143  # 128 + SIGTERM
 LOG = logging.getLogger(__name__)
 
 
@@ -147,7 +149,7 @@ class JobLoop:
         self._heard(task.name)
         return self._order(is_new=self.snapshot.order_id > beat.order_id)
 
-    def exit(self, said: wire.Exit) -> wire.Ack:
+    async def exit(self, said: wire.Exit) -> wire.Ack:
         """Take the end of a task's command; a second time changes nothing.
 
         Raises:
@@ -155,23 +157,33 @@ class JobLoop:
         """
         task = self._task(said.container_id)
         self._heard(task.name)
-        if not task.ended:
-            stopped = self.snapshot.stopping is not None
-            code, tail = said.code & 0xFF, wire.clip_tail(said.tail)
+        code, tail, problem, now_s = said.code & 0xFF, wire.clip_tail(said.tail), said.problem, self.clock()
+        if code == TERMINATED and not problem and not task.ended and self.snapshot.stopping is None:
+            code, tail, problem = await self._why_terminated(task, code, tail)
+        if not self.snapshot.tasks[task.name].ended:
+            stopped = self.snapshot.stopping is not None and now_s >= self.snapshot.stopping_since_s
             self._emit(
                 events.TaskExited(
-                    self.clock(),
-                    task.name,
-                    task.attempt,
-                    task.host,
-                    code,
-                    snapshot.EXECUTOR,
-                    stopped,
-                    tail,
-                    said.problem,
+                    now_s, task.name, task.attempt, task.host, code, snapshot.EXECUTOR, stopped, tail, problem
                 )
             )
         return wire.Ack()
+
+    async def _why_terminated(self, task: snapshot.Task, code: int, tail: str) -> tuple[int, str, str]:
+        """Return code, tail and problem of a task that somebody told to end: its node knows whether it was YARN."""
+        self.signs.doubted_s[task.name] = self.clock()  # until then nobody whose end came of it is blamed
+        try:
+            word = await asyncio.wait_for(self._cluster.look(task.container_id, task.node_http), NODE_WORD_S)
+        except asyncio.TimeoutError:
+            word = None
+        except asyncio.CancelledError:
+            self._dropped(task.name)
+            raise
+        self._heard(task.name)
+        if word is None or word.code is None or word.code >= 0:
+            return code, tail, ""
+        problem, ours = words.yarn_end(word.code, registered=True)
+        return ours, wire.clip_tail(word.words), problem
 
     def done(self, said: wire.Done) -> wire.Ack:
         """Take what became of a task's results; a second time changes nothing.

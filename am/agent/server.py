@@ -48,7 +48,7 @@ class Server:
         self._routes: dict[tuple[str, str], tuple[str, Callable[[web.Request], Awaitable[typing.Any]]]] = {
             ("POST", "/register"): (TASK, self._posted(wire.Register, loop.register)),
             ("POST", "/beat"): (TASK, self._beat),
-            ("POST", "/exit"): (TASK, self._posted(wire.Exit, loop.exit)),
+            ("POST", "/exit"): (TASK, self._exit),
             ("POST", "/done"): (TASK, self._posted(wire.Done, loop.done)),
             ("POST", "/stop"): (CLIENT, self._posted(wire.Stop, loop.stop)),
             ("GET", "/events"): (CLIENT, self._events),
@@ -127,6 +127,9 @@ class Server:
             return call(wire.decode(kind, await request.read()))
 
         return answer
+
+    async def _exit(self, request: web.Request) -> wire.Ack:
+        return await self._loop.exit(wire.decode(wire.Exit, await request.read()))
 
     async def _beat(self, request: web.Request) -> bytes:
         order = await self._loop.beat(wire.decode(wire.Beat, await request.read()))

@@ -18,6 +18,8 @@ KILLED_CODE = 137
 LOST_CODE = 76
 # What YARN's own witness means for the job's exit code; every other problem keeps the code that was reported.
 LOST_PROBLEMS = frozenset(("executor-lost", "task-silent", "preempted"))
+# What a node is asked about when an executor reports that its program was told to end.
+NODE_PROBLEMS = frozenset(("memory-exceeded", "preempted", "executor-lost"))
 # What an executor says of a command that the shell could not run at all.
 COMMAND_PROBLEMS = frozenset(("command-not-found", "command-not-executable"))
 _CAUSE = "Caused by:"
@@ -33,7 +35,7 @@ _SIGNALS = {
     signal.SIGKILL: "killed, often out of memory",
     signal.SIGSEGV: "the program crashed in native code",
     signal.SIGABRT: "the program gave up, often an assertion in native code",
-    signal.SIGTERM: "told to end from outside; YARN does so when a container uses more memory than it asked for",
+    signal.SIGTERM: "told to end by somebody on its node",
     signal.SIGBUS: "the program crashed in native code, often a full /dev/shm",
 }
 
@@ -75,18 +77,18 @@ def blame(task: Task, exit_: TaskExited) -> JobEnded:
     if not problem or problem in COMMAND_PROBLEMS:
         problem = problem or "task-failed"
         message = f"{where} exited with code {code} ({meaning(code)})"
-    elif exit_.witness == EXECUTOR:
+    elif exit_.witness == EXECUTOR and problem not in NODE_PROBLEMS:
         message = f"{where} could not do its work: {_last_line(exit_.tail) or meaning(code)}"
     else:
         origin = "yarn"
-        message = f"{where} {_lost(problem, code)}: {_reason(exit_.tail)}"
+        message = f"{where} {_lost(problem, code, exit_.witness)}: {_reason(exit_.tail)}"
         if problem in LOST_PROBLEMS:
             code = LOST_CODE
     code = code if 0 < code < 256 else LOST_CODE
     return JobEnded(exit_.time, states.FAILED, code, origin, problem, message, task.name, exit_.host, exit_.tail)
 
 
-def _lost(problem: str, code: int) -> str:
+def _lost(problem: str, code: int, witness: str) -> str:
     if problem == "task-silent":
         return "was lost"
     if problem == "container-ended":
@@ -97,7 +99,7 @@ def _lost(problem: str, code: int) -> str:
         return "was killed by YARN for using more memory than it asked for"
     if problem == "preempted":
         return "was preempted by YARN for another queue or job"
-    return "was lost without a word from its executor"
+    return "was lost without a word from its executor" if witness != EXECUTOR else "was stopped by YARN"
 
 
 def success(plan: JobPlan, snapshot: Snapshot) -> str:

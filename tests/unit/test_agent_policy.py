@@ -146,6 +146,8 @@ def test_how_a_running_job_ends(job, happened, expected):
         (127, {"problem": "command-not-found"}, 127, "task", "command-not-found", "(command not found: name a program"),
         (76, {"problem": "no-log-directory", "tail": "No disk."}, 76, "task", "no-log-directory", "its work: No disk."),
         (137, {"witness": "yarn", "problem": "executor-lost"}, 76, "yarn", "executor-lost", "lost without a word"),
+        (137, {"problem": "memory-exceeded"}, 137, "yarn", "memory-exceeded", "more memory than it asked for"),
+        (137, {"problem": "executor-lost", "tail": "disks"}, 76, "yarn", "executor-lost", "stopped by YARN: disks"),
         (137, {"witness": "yarn", "problem": "memory-exceeded"}, 137, "yarn", "memory-exceeded", "more memory"),
         (127, {"witness": "yarn", "problem": "container-ended"}, 127, "yarn", "container-ended", "could register"),
         (75, {"witness": "yarn", "problem": "registration-timeout"}, 75, "yarn", "registration-timeout", "in time"),

@@ -103,6 +103,26 @@ def test_an_executor_that_is_killed_is_lost(directory):
     assert survivor.orders[-1] == "stop"
 
 
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        (None, (143, "task", "task-failed", "told to end by somebody on its node")),
+        ((143, ""), (143, "task", "task-failed", "told to end by somebody on its node")),
+        ((-104, "is running 5 MB beyond"), (137, "yarn", "memory-exceeded", "using more memory than it asked for")),
+        ((-101, "no space left"), (76, "yarn", "executor-lost", "was stopped by YARN: no space left")),
+    ],
+)
+def test_a_program_that_was_told_to_end_is_explained_by_its_node(directory, word, expected):
+    """Code 143 that this job did not order: the node is asked whether YARN did it, and why."""
+    running = AgentThread(plan(role("worker")), directory)
+    if word is not None:
+        running.cluster.say("c0", *word)
+    running.executor("worker", "c0", 143)
+    verdict = running.verdict()
+    assert (verdict.exit_code, verdict.origin, verdict.problem) == expected[:3]
+    assert expected[3] in verdict.message
+
+
 def test_a_container_that_ends_before_its_executor_registers_fails_the_job(directory):
     """YARN lists it as ended; code and words are its node's."""
     cluster = FakeCluster(known=[Container("c9", "worker", "127.0.0.12:8042", "ended", "see logs")])
