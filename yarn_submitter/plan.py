@@ -7,12 +7,16 @@ What only submit can know stands in the plan as a placeholder, `<ys:NAME>`; subm
     <ys:fs>          the store, hdfs://host:port   <ys:code>         URI of our own code, as staged
     <ys:base>        the user's place on it        <ys:python>       URI of the agent's environment, as staged
     <ys:staged:SHA>  URI of a staged local file or directory with that content
+
+What the user wrote is never taken for one: `<ys:` in it stands in the plan as `<ys:text>`, which becomes `<ys:` again.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +26,7 @@ from am.contract import job as contract
 from am.contract.codec import from_json, to_json
 from yarn_submitter.localfiles import LocalFile
 from yarn_submitter.spec import JobSpec, Localization, RoleSpec
+from yarn_submitter.values import INPUT_NAME
 
 FORMAT = 1
 AGENT_MEMORY_MIB = 512  # Skein's ApplicationMaster (about 200 MB) and the agent (at most 80 MB at 10 tasks), with room
@@ -32,6 +37,8 @@ AGENT_JAVA_OPTIONS = (
 )
 _UNTRACKED = {"tensorflow": ("ps", "evaluator")}
 _PLACEHOLDER = re.compile(r"<ys:([a-z_]+(?::[0-9a-f]{64})?)>")
+_OPENING = "<ys:"
+_EVERY_TASK = 8  # up to so many tasks of a role, the environment of each is shown; it names the hosts of all the others
 _IMPORT = "import sys; sys.path.insert(0, '.ys.zip'); from am.{0}.__main__ import main; sys.exit(main())"
 
 
@@ -44,7 +51,8 @@ class SubmissionPlan:
         staged: Local files and directories that must be on the store.
         job: Content of job.json with placeholders (see am.contract.job.JobPlan).
         application: The Skein application as plain values with placeholders, without its credentials.
-        environment: Task -> what its framework will find in its environment, hosts as placeholders.
+        environment: Task -> what its framework will find in its environment, hosts as placeholders; of a role with
+            many tasks only the first two and the last.
     """
 
     spec: JobSpec
@@ -90,6 +98,12 @@ def plan(spec: JobSpec, files: Mapping[str, LocalFile]) -> SubmissionPlan:
         spec: The job.
         files: Local path -> what lies there, for every path of `local_paths(spec)`.
     """
+    described, spec = spec, _escape(spec)
+    staged: dict[str, LocalFile] = {}
+    for file in (files[path] for path in local_paths(described)):
+        if file.sha256 not in staged or file.extension:  # YARN takes the kind of an archive from its name
+            staged[file.sha256] = file
+    files = {_escape(path): file for path, file in files.items()}
     job = _job(spec)
     application = {
         "name": spec.name,
@@ -104,8 +118,7 @@ def plan(spec: JobSpec, files: Mapping[str, LocalFile]) -> SubmissionPlan:
         },
         "services": {role.name: _service(spec, role, files) for role in spec.roles},
     }
-    staged = {files[path].sha256: files[path] for path in local_paths(spec)}
-    return SubmissionPlan(spec, tuple(staged.values()), job, application, _environment(job))
+    return SubmissionPlan(described, tuple(staged.values()), job, application, _environment(job))
 
 
 def local_paths(spec: JobSpec) -> list[str]:
@@ -129,16 +142,34 @@ def substitute(value: Any, known: Mapping[str, Any]) -> Any:
     Raises:
         KeyError: A placeholder that is not known.
     """
+    return _substitute(value, {**known, "text": _OPENING})
+
+
+def _substitute(value: Any, known: Mapping[str, Any]) -> Any:
     if isinstance(value, dict):
-        return {substitute(key, known): substitute(item, known) for key, item in value.items()}
+        return {_substitute(key, known): _substitute(item, known) for key, item in value.items()}
     if isinstance(value, list):
-        return [substitute(item, known) for item in value]
+        return [_substitute(item, known) for item in value]
     if not isinstance(value, str):
         return value
     alone = _PLACEHOLDER.fullmatch(value)
     if alone:
         return known[alone.group(1)]
     return _PLACEHOLDER.sub(lambda match: str(known[match.group(1)]), value)
+
+
+def _escape(value: Any) -> Any:
+    """Return a user's value with every `<ys:` in its texts marked as the user's."""
+    if isinstance(value, str):
+        return value.replace(_OPENING, "<ys:text>")
+    if isinstance(value, tuple):
+        return tuple(_escape(item) for item in value)
+    if isinstance(value, dict):
+        return {key: _escape(item) for key, item in value.items()}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = [field.name for field in dataclasses.fields(value)]
+        return dataclasses.replace(value, **{name: _escape(getattr(value, name)) for name in names})
+    return value
 
 
 def to_text(document: Mapping[str, Any]) -> str:
@@ -181,7 +212,7 @@ def _job(spec: JobSpec) -> dict[str, Any]:
             main_task=contract.task_name(main, 0),
             done_when=spec.done_when,
             tf_worker0=spec.tf_worker0,
-            data_dir="input" if local_input else "",
+            data_dir=INPUT_NAME if local_input else "",
             job_dir=job_dir,
             webhdfs=(),
             agent_ports=(),
@@ -195,9 +226,7 @@ def _job(spec: JobSpec) -> dict[str, Any]:
 
 
 def _fill(command: str, paths: Mapping[str, str]) -> str:
-    for name, path in paths.items():
-        command = command.replace(f"%{name}%", path)
-    return command
+    return re.sub(f"%({'|'.join(paths)})%", lambda match: paths[match.group(1)], command)
 
 
 def _own_files() -> dict[str, Any]:
@@ -215,17 +244,16 @@ def _file(source: str, *, archive: bool = False) -> dict[str, Any]:
 
 def _service(spec: JobSpec, role: RoleSpec, files: Mapping[str, LocalFile]) -> dict[str, Any]:
     wanted = {**_own_files(), contract.PYTHON_ARCHIVE: _file("<ys:python>")}
-    archives = []
     for item in (*spec.localizations, *role.localizations):
         local = files.get(item.remote)
         archive = item.archive or (local is not None and local.is_tree)
         wanted[item.local] = _file(f"<ys:staged:{local.sha256}>" if local else item.remote, archive=archive)
-        archives += [item.local] if archive else []
+    archives = [name for name, file in wanted.items() if file["type"] == "archive"]
     if spec.source_dir:
         wanted[contract.SOURCE_ARCHIVE] = _file(f"<ys:staged:{files[spec.source_dir].sha256}>")
     if spec.input_path in files:
         local_input = files[spec.input_path]
-        wanted["input"] = _file(f"<ys:staged:{local_input.sha256}>", archive=local_input.is_tree)
+        wanted[INPUT_NAME] = _file(f"<ys:staged:{local_input.sha256}>", archive=local_input.is_tree)
     resources: dict[str, Any] = {
         "memory": f"{role.resources.memory_mib} MiB",
         "vcores": role.resources.vcores,
@@ -247,7 +275,7 @@ def _executor_script(role: str, archives: list[str]) -> str:
     Our own interpreter comes last and packed: unpacking it for every container costs a second, and having YARN unpack
     it costs one `chmod` a file on nodes without Hadoop's native library, where hardly any container needs it.
     """
-    pythons = " ".join([f"./{name}/bin/python3" for name in archives] + ["python3"])
+    pythons = " ".join([shlex.quote(f"./{name}/bin/python3") for name in archives] + ["python3"])
     start = f'-I -S -c "{_IMPORT.format("executor")}" {role}'
     unpacked = contract.PYTHON_DIR
     return f"""\
@@ -271,6 +299,7 @@ def _environment(job: dict[str, Any]) -> dict[str, dict[str, str]]:
         contract.task_name(role.name, index): runtimes.environment(plan_value, topology, role.name, index)
         for role in plan_value.roles
         for index in range(role.instances)
+        if role.instances <= _EVERY_TASK or index in (0, 1, role.instances - 1)
     }
 
 
