@@ -6,6 +6,7 @@ JOB := $(VENV)/bin/job
 .PHONY: quickstart test unit lint bench clean
 
 $(VENV)/ready: pyproject.toml
+	@echo "making a virtual environment in $(VENV), half a minute"
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --editable '.[sandbox,test]'
 	touch $@

@@ -11,7 +11,6 @@ from yarn_submitter.nodemanager import NodeManager
 FILES = ("stdout", "stderr")
 # The NodeManager's log server can only be asked again and again; output half a second old is live enough to read.
 _PAUSE_S = 0.4
-_MOST_BYTES = 1 << 20
 
 
 class LogTail:
@@ -27,19 +26,21 @@ class LogTail:
     def __init__(self, nodes: NodeManager, node_http: str, container_id: str, name: str) -> None:
         self._nodes = nodes
         self._where = (node_http, container_id, name)
-        self._read_bytes = 0
+        self.read_bytes = 0
         self._partial = b""
 
     def lines(self, size: int) -> list[str]:
         """Return the lines that have been completed up to `size` bytes and were not returned yet."""
-        missing = min(size - self._read_bytes, _MOST_BYTES)
-        if missing <= 0:
+        wanted = size - self.read_bytes
+        if wanted <= 0:
             return []
-        piece = self._nodes.read_log(*self._where, last_bytes=size - self._read_bytes)
+        piece = self._nodes.read_log(*self._where, last_bytes=wanted)
+        while piece is not None and piece.start > self.read_bytes:  # it has grown since its size was read
+            piece = self._nodes.read_log(*self._where, last_bytes=2 * (piece.total - self.read_bytes))
         if piece is None:
             return []
-        fresh = piece.data[max(0, self._read_bytes - piece.start) :]
-        self._read_bytes = piece.start + len(piece.data)
+        fresh = piece.data[max(0, self.read_bytes - piece.start) :]
+        self.read_bytes = piece.start + len(piece.data)
         *whole, self._partial = (self._partial + fresh).split(b"\n")
         return [line.decode(errors="replace") for line in whole]
 

@@ -85,7 +85,10 @@ def main() -> int:
 def prepare(sandbox: str) -> None:
     """Bring the sandbox up and pack the environment, both at once."""
     BUILD.mkdir(parents=True, exist_ok=True)
-    commands = {"sandbox": ["sandbox", "up", *(["--name", sandbox] if sandbox != "default" else [])]}
+    commands = {
+        "sandbox": ["sandbox", "up", *(["--name", sandbox] if sandbox != "default" else [])],
+        "agent": ["pack", "--agent"],
+    }
     pack = ["pack", *PACKAGES, "-o", shown_path(ARCHIVE)]
     # The archive is kept as long as it would be made the same way; the note beside it says how it was made.
     note, made_by = BUILD / "env.made-by.json", json.dumps({"command": pack[:-1], "python": sys.version})

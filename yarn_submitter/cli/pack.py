@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from yarn_submitter.errors import Problem, UsageError
+
 if TYPE_CHECKING:
     import argparse
 
@@ -20,7 +22,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "what", nargs="*", metavar="VENV_DIR|PKG", help="a virtualenv, or requirements as pip takes them"
     )
     parser.add_argument("-r", "--requirement", action="append", default=[], type=Path, metavar="FILE")
-    parser.add_argument("-o", "--output", required=True, type=Path, metavar="env.tar.gz", help="the archive to write")
+    parser.add_argument("-o", "--output", type=Path, metavar="env.tar.gz", help="the archive to write")
+    parser.add_argument(
+        "--agent", action="store_true", help="make the agent's own archive now, which the first `job run` would make"
+    )
     parser.add_argument(
         "--python", default="", metavar="PY", help="interpreter to pack with requirements (default: ours)"
     )
@@ -35,8 +40,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Pack; the archive's path goes to standard output, the measurements to standard error."""
-    from yarn_submitter.envpack.pack import pack, source_of
+    from yarn_submitter.envpack.pack import agent_env, pack, source_of
 
+    if args.agent:
+        console.out(str(agent_env(console.progress)))
+        return 0
+    if args.output is None:
+        raise UsageError(Problem("pack-output", "Where the archive is to be written is not said.", "", "-o env.tar.gz"))
     source = source_of(args.what, args.requirement, wheels=args.wheels, python=args.python)
     report = pack(
         source, args.output, imports=tuple(args.imports), exclude=tuple(args.exclude), progress=console.progress

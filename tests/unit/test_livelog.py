@@ -1,0 +1,57 @@
+"""The growing output of a task loses no line and shows none twice, however it grows between two questions."""
+
+from __future__ import annotations
+
+import random
+import threading
+
+from yarn_submitter.livelog import LogTail, follow_output
+from yarn_submitter.nodemanager import LogFile, LogSlice
+
+
+class GrowingNode:
+    """A NodeManager whose container writes more with every question that is asked about it."""
+
+    def __init__(self, lines: list[str], seed: int) -> None:
+        self.content = "".join(f"{line}\n" for line in lines).encode()
+        self.dice = random.Random(seed)  # noqa: S311
+        self.written = 0
+        self.ended = threading.Event()
+
+    def _grow(self) -> None:
+        self.written = min(len(self.content), self.written + self.dice.randrange(40))
+        if self.written == len(self.content):
+            self.ended.set()
+
+    def log_files(self, *_where: str) -> list[LogFile]:
+        """Return its one file."""
+        self._grow()
+        return [LogFile("stdout", self.written)]
+
+    def read_log(self, *_where: str, last_bytes: int) -> LogSlice:
+        """Return its end."""
+        self._grow()
+        start = max(0, self.written - last_bytes)
+        return LogSlice(self.content[start : self.written], start, self.written)
+
+
+def test_output_that_grows_between_size_and_read_loses_no_line() -> None:
+    """The NodeManager gives the last bytes only: what was written in between must be asked for again."""
+    for seed in range(20):
+        lines = [f"line {number}" for number in range(60)]
+        node, shown = GrowingNode(lines, seed), []
+        tail = LogTail(node, "node:1", "container_1", "stdout")
+        while not node.ended.is_set() or tail.read_bytes < len(node.content):
+            [file] = node.log_files("node:1", "container_1")
+            shown += tail.lines(file.size)
+        assert shown == lines
+
+
+def test_the_last_line_without_newline_is_shown_at_the_end() -> None:
+    """What a program wrote last is shown even when it ended in the middle of a line."""
+    node, shown = GrowingNode(["whole"], 1), []
+    node.content += b"half"
+    node.written = len(node.content) - 1
+    node.log_files("", "")
+    follow_output(node, "node:1", "container_1", node.ended, shown.append)
+    assert shown == ["whole", "half"]
