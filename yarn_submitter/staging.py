@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import tarfile
+import threading
 import zipfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from am.contract.job import JobPaths
+from yarn_submitter.config import cache_dir
+from yarn_submitter.errors import DeniedError, Problem
 from yarn_submitter.localfiles import LocalFile, tree_members
 from yarn_submitter.scratch import cache_errors, scratch_dir
 from yarn_submitter.store import Store
@@ -64,10 +67,32 @@ def stage(files: Sequence[LocalFile], store: Store, paths: JobPaths, progress: C
         StagingError: A file could not be read, packed or written.
         UnreachableError: The store does not answer.
     """
-    store.makedirs(paths.cache, 0o700)
-    with ThreadPoolExecutor(_PARALLEL) as pool:
-        written = list(pool.map(lambda file: _stage_one(file, store, paths, progress), files))
+    sender = _Sender(store, paths, progress)
+    pool = ThreadPoolExecutor(_PARALLEL)
+    try:
+        written = list(pool.map(sender.send, files))
+    finally:  # Ctrl-C, or one file that cannot be sent, ends the sending of the others
+        sender.stop.set()
+        pool.shutdown(cancel_futures=True)
     return Staged({file.sha256: object_path(paths, file) for file in files}, sum(written))
+
+
+def make_place(store: Store, paths: JobPaths) -> None:
+    """Make the user's directory on the store.
+
+    Raises:
+        DeniedError: The user may not make it. [home-denied]
+        UnreachableError: The store does not answer.
+    """
+    try:
+        store.makedirs(paths.cache, 0o700)
+    except DeniedError as error:
+        sentence = f"You have no place for jobs on HDFS: {paths.base} cannot be made."
+        step = (
+            "ask an administrator for a home directory (hdfs dfs -mkdir and -chown), "
+            "or name a place that you may write: export YARN_SUBMITTER_ROOT=/path"
+        )
+        raise DeniedError(Problem("home-denied", sentence, error.problems[0].evidence, step)) from error
 
 
 def object_path(paths: JobPaths, file: LocalFile) -> str:
@@ -75,29 +100,69 @@ def object_path(paths: JobPaths, file: LocalFile) -> str:
     return f"{paths.cache}/{file.sha256}{file.extension}"
 
 
-def _stage_one(file: LocalFile, store: Store, paths: JobPaths, progress: Callable[[str], None]) -> int:
-    target = object_path(paths, file)
-    if store.status(target) is not None:
-        return 0
-    progress(f"sending {os.path.basename(file.path)} ({bytes_text(file.bytes)})")
-    if not file.is_tree:
-        store.upload(Path(file.path), target)
+class _StoppedError(Exception):
+    """Sending was given up; nobody is told, who stopped it knows."""
+
+
+class _Sender:
+    """Sends files, each in a thread, until told to stop."""
+
+    def __init__(self, store: Store, paths: JobPaths, progress: Callable[[str], None]) -> None:
+        self._store = store
+        self._paths = paths
+        self._progress = progress
+        self.stop = threading.Event()
+
+    def send(self, file: LocalFile) -> int:
+        """Send one file unless its content is there; return the bytes written."""
+        target = object_path(self._paths, file)
+        if self._store.status(target) is not None:
+            return 0
+        if file.is_tree:
+            return self._send_tree(file, target)
+        self._upload(Path(file.path), target, _title(file), file.bytes)
         return file.bytes
-    return _send_tree(file, store, target)
+
+    def _send_tree(self, file: LocalFile, target: str) -> int:
+        with scratch_dir("staging") as directory, cache_errors():
+            packed = directory / "tree.tar.gz"
+            self._progress(f"packing {_title(file)} ({bytes_text(file.bytes)})")
+            pack_tree(file, packed, self._go_on)
+            size = packed.stat().st_size
+            self._upload(packed, target, _title(file), size)
+            return size
+
+    def _upload(self, local: Path, target: str, title: str, size: int) -> None:
+        gone = 0
+
+        def show(count: int) -> None:
+            nonlocal gone
+            self._go_on()
+            gone += count
+            self._progress(f"sending {title}: {gone * 100 // (size or 1)} % of {bytes_text(size)}")
+
+        self._progress(f"sending {title} ({bytes_text(size)})")
+        self._store.upload(local, target, show)
+
+    def _go_on(self) -> None:
+        if self.stop.is_set():
+            raise _StoppedError
 
 
-def _send_tree(file: LocalFile, store: Store, target: str) -> int:
-    with scratch_dir("staging") as directory, cache_errors():
-        packed = directory / "tree.tar.gz"
-        pack_tree(file, packed)
-        store.upload(packed, target)
-        return packed.stat().st_size
+def _title(file: LocalFile) -> str:
+    """Return what a file is called for the user, who has never seen names in our cache."""
+    mine = file.path.startswith(f"{cache_dir()}{os.sep}")
+    return "an environment archive" if mine else os.path.basename(file.path)
 
 
-def pack_tree(file: LocalFile, target: Path) -> None:
-    """Write a directory as tar.gz, its members without owner and time; a source tree without what it ignores."""
+def pack_tree(file: LocalFile, target: Path, before_each: Callable[[], None] = lambda: None) -> None:
+    """Write a directory as tar.gz, its members without owner and time; a source tree without what it ignores.
+
+    `before_each` is called before each member; what it raises ends the packing.
+    """
     with tarfile.open(target, "w:gz", compresslevel=1) as packed:
         for name, path in tree_members(file.path, source=file.is_source):
+            before_each()
             packed.add(path, name, recursive=False, filter=_anonymous)
 
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import os
 import posixpath
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,7 @@ from yarn_submitter.webhdfs import Sent, WebHdfs, missing
 
 TEMPORARY = ".ys-tmp-"
 _THREADS = 8
+_LATE_FILE_S = 1.0
 
 T = TypeVar("T")
 Progress = Callable[
@@ -260,9 +263,14 @@ class HdfsStore:
             raise
 
     def _discard(self, path: str) -> None:
-        """Remove a file that was not finished, if that is possible; the reason why it was not finished is told."""
+        """Remove a file that was not finished, if that is possible; the reason why it was not finished is told.
+
+        A DataNode makes the file in its own time, perhaps after we have closed the connection.
+        """
+        pause, end = threading.Event(), time.monotonic() + _LATE_FILE_S
         try:
-            self.delete(path)
+            while not self.delete(path) and time.monotonic() < end:
+                pause.wait(0.1)
         except SubmitterError:
             return
 

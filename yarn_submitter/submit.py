@@ -6,6 +6,8 @@ import contextlib
 import json
 import random
 import secrets
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -25,8 +27,8 @@ from yarn_submitter.preflight import RoleAsk, problems
 from yarn_submitter.probe import ask
 from yarn_submitter.site import Site
 from yarn_submitter.spec import RUNNABLE, JobSpec
-from yarn_submitter.staging import code_zip, object_path, stage
-from yarn_submitter.yarn import SkeinYarn, Yarn, launch_problems
+from yarn_submitter.staging import code_zip, make_place, object_path, stage
+from yarn_submitter.yarn import SkeinYarn, Yarn, application_dir, launch_problems
 
 # Below the ephemeral ports of Linux (32768...), so that no outgoing connection takes them. Several agents may share a
 # host; each job has candidates of its own, and its certificate tells its agent from others.
@@ -111,7 +113,12 @@ def submit(plan: SubmissionPlan, site: Site, progress: Callable[[str], None], ya
     """
     started = time.monotonic()
     job_id = new_id(time.time())
-    with _nothing_left_behind(site, job_id), contextlib.closing(yarn or SkeinYarn(site.environ)) as door:
+    make_place(site.store, site.paths)
+    with (
+        _one_interrupt(),
+        _nothing_left_behind(site, job_id, progress),
+        contextlib.closing(yarn or SkeinYarn(site.environ)) as door,
+    ):
         code, code_hash = code_zip()
         python = describe(str(agent_env(progress)))
         staged = stage([python, *plan.staged], site.store, site.paths, progress)
@@ -170,14 +177,60 @@ def _write_job(site: Site, job: contract.JobPlan, plan: SubmissionPlan, secret: 
 
 
 @contextlib.contextmanager
-def _nothing_left_behind(site: Site, job_id: str) -> Iterator[None]:
-    """Remove the job's directory, and its application if YARN has one, when the body fails or is interrupted."""
+def _nothing_left_behind(site: Site, job_id: str, progress: Callable[[str], None]) -> Iterator[None]:
+    """Remove the job's directory, and its application if YARN has one, when the body fails or is interrupted.
+
+    What cannot be removed is told: as one more problem, or as the interrupt's text.
+    """
     try:
         yield
-    except BaseException:
-        with contextlib.suppress(SubmitterError):
-            for app in site.resource_manager.list_apps(tags=(f"ys-id:{job_id}",)):
-                site.resource_manager.kill(app.id, "its submission was interrupted")
-        with contextlib.suppress(SubmitterError):
-            site.store.delete(site.paths.job(job_id), recursive=True)
+    except BaseException as error:
+        progress("removing what was begun")
+        left = _remove(site, job_id)
+        if not left:
+            raise
+        if isinstance(error, SubmitterError):
+            raise type(error)(*error.problems, left) from error
+        if isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt(left.text()) from error
         raise
+
+
+def _remove(site: Site, job_id: str) -> Problem | None:
+    """Remove what there is of a job; return what could not be removed."""
+    try:
+        for app in site.resource_manager.list_apps(tags=(f"ys-id:{job_id}",)):
+            site.resource_manager.kill(app.id, "its submission was interrupted")
+            site.store.delete(application_dir(site.user, app.id), recursive=True)
+        site.store.delete(site.paths.job(job_id), recursive=True)
+    except SubmitterError as error:
+        path = site.paths.job(job_id)
+        sentence = f"Something of the job {job_id}, which was not submitted, may be left on the cluster."
+        step = f"when the cluster answers again: job kill {job_id}; hdfs dfs -rm -r {path}"
+        return Problem("left-behind", sentence, error.problems[0].sentence, step)
+    return None
+
+
+@contextlib.contextmanager
+def _one_interrupt() -> Iterator[None]:
+    """Let the first Ctrl-C, SIGTERM or SIGHUP end the body in good order, and no other disturb the tidying up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+
+    def end(number: int, _frame: object) -> None:
+        for other in before:
+            signal.signal(other, signal.SIG_IGN)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(128 + number)
+
+    for number, handler in before.items():
+        if handler != signal.SIG_IGN:  # nohup
+            signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

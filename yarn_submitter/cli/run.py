@@ -44,7 +44,11 @@ def _submit_and_follow(
 
     site = open_site(controls.cluster)
     refuse(spec, files, site)
-    submitted = submit(planned, site, console.progress)
+    try:
+        submitted = submit(planned, site, console.progress)
+    except KeyboardInterrupt as interrupt:
+        console.say(f"interrupted before the job was submitted. {str(interrupt) or 'Nothing is left of it.'}")
+        return DETACHED
     job = Job(site, submitted.id, submitted.application_id, submitted.job)
     if controls.detach:
         if controls.json:

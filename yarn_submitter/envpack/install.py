@@ -166,6 +166,7 @@ def install(requirements: Requirements, scratch: Path, progress: Callable[[str],
     pip = _pip(python, environment)
     command = [*pip, "--python", str(venv / "bin" / "python"), "install", "--no-compile", "--progress-bar", "off"]
     command += ["--disable-pip-version-check", "--no-input", "--no-warn-script-location"]
+    command += ["--retries", "2"]  # of pip's 5: an index that is out of reach is told after seconds
     if requirements.wheels:
         command += ["--no-index", "--find-links", str(requirements.wheels.absolute())]
     for path in requirements.files:

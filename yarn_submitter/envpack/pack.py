@@ -243,14 +243,29 @@ AGENT_EXCLUDES = (
 def agent_env(progress: Callable[[str], None]) -> Path:
     """Return the archive with the interpreter and the packages that the agent needs (our extra `agent`).
 
-    Our own code is not in it: it travels as a zip. Raises what `pack` raises.
+    Our own code is not in it: it travels as a zip.
+
+    Raises:
+        StagingError: pip could not install the packages [agent-env-failed]; else as `pack`.
     """
-    return cached_env(
-        Requirements(items=agent_requirements(metadata.requires("yarn-submitter") or [])),
-        imports=("aiohttp", "hdfs", "skein", "skein.core"),
-        exclude=AGENT_EXCLUDES,
-        progress=progress,
-    )
+    try:
+        return cached_env(
+            Requirements(items=agent_requirements(metadata.requires("yarn-submitter") or [])),
+            imports=("aiohttp", "hdfs", "skein", "skein.core"),
+            exclude=AGENT_EXCLUDES,
+            progress=progress,
+        )
+    except StagingError as error:
+        first = error.problems[0]
+        if first.id not in ("pack-install-failed", "pack-no-pip"):
+            raise
+        sentence = "The environment of the job's agent, which is made once on this machine, could not be made."
+        said = [line for line in first.evidence.splitlines() if not line.startswith(("WARNING: Retrying", "Ignoring"))]
+        step = (
+            "check that pip reaches its index (python3 -m pip download skein); without a network bring the packages "
+            "(pip download 'yarn-submitter[agent]') and set PIP_NO_INDEX=1 PIP_FIND_LINKS=DIR"
+        )
+        raise StagingError(Problem("agent-env-failed", sentence, "\n".join(said), step)) from error
 
 
 def agent_requirements(declared: list[str]) -> tuple[str, ...]:
