@@ -61,7 +61,7 @@ def describe(path: str, *, source: bool = False) -> LocalFile:
     for name, member in tree_members(absolute, source=source):
         status = os.lstat(member)
         mode = "link" if stat.S_ISLNK(status.st_mode) else oct(status.st_mode & 0o777)
-        whole.update(f"{name}\0{mode}\0{_content_key(member, status)}\n".encode())
+        whole.update(os.fsencode(f"{name}\0{mode}\0{_content_key(member, status)}\n"))
         size += status.st_size if stat.S_ISREG(status.st_mode) else 0
     return LocalFile(absolute, True, size, whole.hexdigest(), ".tar.gz", source)
 
@@ -71,9 +71,12 @@ def tree_members(root: str, *, source: bool = False) -> Iterator[tuple[str, str]
 
     A source tree is without `.git`, `__pycache__` and the patterns of its `.jobignore` (one glob a line, `#` comments;
     a pattern matches a relative path or a bare name).
+
+    Raises:
+        OSError: A directory cannot be read.
     """
     patterns = [".git", "__pycache__", *_ignore_patterns(root)] if source else []
-    for directory, subdirectories, files in os.walk(root):
+    for directory, subdirectories, files in os.walk(root, onerror=_raise):
         subdirectories.sort()
         relative = os.path.relpath(directory, root)
         prefix = "" if relative == "." else relative + "/"
@@ -83,11 +86,15 @@ def tree_members(root: str, *, source: bool = False) -> Iterator[tuple[str, str]
                 yield prefix + name, os.path.join(directory, name)
 
 
+def _raise(error: OSError) -> None:
+    raise error
+
+
 def _ignore_patterns(root: str) -> list[str]:
     file = Path(root) / ".jobignore"
     if not file.is_file():
         return []
-    lines = (line.strip() for line in file.read_text(encoding="utf-8").splitlines())
+    lines = (line.strip() for line in os.fsdecode(file.read_bytes()).splitlines())
     return [line.rstrip("/") for line in lines if line and not line.startswith("#")]
 
 
@@ -98,7 +105,7 @@ def _ignored(relative: str, name: str, patterns: list[str]) -> bool:
 def _content_key(path: str, status: os.stat_result) -> str:
     if stat.S_ISLNK(status.st_mode):
         return os.readlink(path)
-    return _hash(path) if stat.S_ISREG(status.st_mode) else ""
+    return _file_hash(path) if stat.S_ISREG(status.st_mode) else ""
 
 
 def _hash(path: str) -> str:
@@ -115,17 +122,19 @@ def _file_hash(path: str) -> str:
     if status.st_size < _CHUNK_BYTES:
         return _hash(path)
     key = [path, status.st_size, status.st_mtime_ns, status.st_ino]
-    memory = cache_dir() / "hashes" / (hashlib.sha256(path.encode()).hexdigest()[:32] + ".json")
+    memory = cache_dir() / "hashes" / (hashlib.sha256(os.fsencode(path)).hexdigest()[:32] + ".json")
     try:
         known = json.loads(memory.read_text())
         if known["key"] == key:
             return str(known["sha256"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         pass  # not remembered, or not readable: hash it
     digest = _hash(path)
     try:
         memory.parent.mkdir(parents=True, exist_ok=True)
-        memory.write_text(json.dumps({"key": key, "sha256": digest}))
+        beside = memory.with_suffix(f".{os.getpid()}")
+        beside.write_text(json.dumps({"key": key, "sha256": digest}))
+        beside.replace(memory)
     except OSError:
         pass  # a cache that cannot be written costs time, nothing else
     return digest
