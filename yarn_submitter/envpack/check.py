@@ -114,7 +114,10 @@ def inspect_archive(path: Path) -> ArchiveFacts:
         UnicodeDecodeError,
         ValueError,
     ) as error:
-        return ArchiveFacts(str(path), kind, f"{error or type(error).__name__}")
+        said = f"{error or type(error).__name__}"
+        if said.startswith("file could not be opened successfully"):  # and a line for each method that was tried
+            said = "it is neither a tar (plain, gz, bz2, xz) nor a zip"
+        return ArchiveFacts(str(path), kind, said)
     remember(facts)
     return facts
 
@@ -262,7 +265,7 @@ def archive_problems(facts: ArchiveFacts, needs_python: bool, *, interpreter_on_
         return [Problem("archive-missing", f"The archive {path} does not exist.", next_step="check the path")]
     if facts.broken:
         step = "make it again (job pack makes environment archives)"
-        return [Problem("archive-broken", f"The archive {path} cannot be read to its end.", facts.broken, step)]
+        return [Problem("archive-broken", f"The archive {path} cannot be unpacked.", facts.broken, step)]
     problems = []
     if facts.escaping:
         sentence = f"The archive {path} has members that would be unpacked outside of its directory."
