@@ -9,7 +9,7 @@ import secrets
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from yarn_submitter.probe import ask
 from yarn_submitter.site import Site
 from yarn_submitter.spec import RUNNABLE, JobSpec
 from yarn_submitter.staging import code_zip, make_place, object_path, stage
+from yarn_submitter.store import store_path
 from yarn_submitter.yarn import SkeinYarn, Yarn, application_dir, launch_problems
 
 # Below the ephemeral ports of Linux (32768...), so that no outgoing connection takes them. Several agents may share a
@@ -73,24 +74,37 @@ def refuse(spec: JobSpec, files: Mapping[str, LocalFile], site: Site) -> None:
         found.append(
             Problem("framework-not-yet", f"This version runs {runnable}, not {spec.framework}.", "", "--dry_run works")
         )
-    for file in files.values():
-        if file.extension and not file.is_tree:
-            found += archive_problems(inspect_archive(Path(file.path)), needs_python=False)
+    items = [*spec.localizations, *(item for role in spec.roles for item in role.localizations)]
+    for path in dict.fromkeys(item.remote for item in items if item.archive):
+        if path in files and not files[path].is_tree:
+            found += archive_problems(inspect_archive(Path(path)), needs_python=False)
     asks = [_role_ask(role.name, role.instances, role.resources) for role in spec.roles]
     for role in spec.roles:
         others = [name for name in role.resources.others if name != "yarn.io/gpu"]
         found += [_cannot_ask(role.name, name) for name in others]
-    for item in (*spec.localizations, *(item for role in spec.roles for item in role.localizations)):
+    for item in items:
         if item.local.startswith("/"):
             sentence = f"{item.remote} cannot be put at {item.local}: an absolute place needs Docker."
             found.append(Problem("localization-absolute", sentence, "", "use a name such as ./data"))
     found += problems(asks, spec.queue, ask(site.conf, site.user), site.user if site.conf.acls else "")
+    found += _not_on_store([item.remote for item in items if item.remote not in files], site)
     if found:
         raise UsageError(*found)
 
 
 def _role_ask(name: str, instances: int, resources: Any) -> RoleAsk:
     return RoleAsk(name, instances, resources.memory_mib, resources.vcores, resources.gpus)
+
+
+def _not_on_store(uris: Iterable[str], site: Site) -> Iterator[Problem]:
+    """Yield a problem for each URI on the cluster's own file system where nothing lies; others are YARN's to find."""
+    for uri in dict.fromkeys(uris):
+        try:
+            path = store_path(uri, site.conf)
+        except UsageError:
+            continue
+        if site.store.status(path) is None:
+            yield Problem("localization-missing", f"There is no {uri} on the cluster.", path, "check the path")
 
 
 def _cannot_ask(role: str, resource: str) -> Problem:
