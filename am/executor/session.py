@@ -2,8 +2,8 @@
 
     register -> wait for START -> fetch checkpoint -> command runs -> exit told -> results carried -> done told
 
-Three threads put what happens into one queue, and this module alone decides what follows: beats (orders, silence), the
-wait for the command's end, and carrying files. The signal handler puts into the same queue.
+Threads put what happens into one queue, and this module alone decides what follows: beats (orders, silence), the
+wait for the command's end, and carrying files. Signals come through the same queue.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Session:
 
     def run(self) -> int:
         """Live; return the executor's exit code, which is the command's when there was one."""
-        signal.signal(signal.SIGTERM, self._on_signal)
+        self._listen_for_term()
         try:
             return self._live()
         except Leave as leave:
@@ -104,9 +104,24 @@ class Session:
             if self._child is not None:
                 self._child.sweep(0)
 
-    def _on_signal(self, number: int, _frame: typing.Any) -> None:
-        self._signalled = True
-        self._inbox.put(Signalled(number))
+    def _listen_for_term(self) -> None:
+        """Have SIGTERM put into the inbox by a thread.
+
+        A handler in Python runs in the main thread only when that wakes up: a signal that comes just before the main
+        thread goes to sleep would be handled with the next thing that happens, which may be never.
+        """
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        signal.signal(signal.SIGTERM, lambda _number, _frame: None)
+        signal.set_wakeup_fd(writer)
+
+        def listen() -> None:
+            while os.read(reader, 1) != bytes([signal.SIGTERM]):
+                pass
+            self._signalled = True
+            self._inbox.put(Signalled(int(signal.SIGTERM)))
+
+        threading.Thread(target=listen, name="signals", daemon=True).start()
 
     def _live(self) -> int:
         prepared = failure = None
