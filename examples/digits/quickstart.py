@@ -87,7 +87,7 @@ def prepare(sandbox: str) -> None:
     BUILD.mkdir(parents=True, exist_ok=True)
     commands = {
         "sandbox": ["sandbox", "up", *(["--name", sandbox] if sandbox != "default" else [])],
-        "agent": ["pack", "--agent"],
+        "pack --agent": ["pack", "--agent"],
     }
     pack = ["pack", *PACKAGES, "-o", shown_path(ARCHIVE)]
     # The archive is kept as long as it would be made the same way; the note beside it says how it was made.
