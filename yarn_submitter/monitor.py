@@ -44,6 +44,7 @@ class JobView:
         waiting: Why it waits, a sentence, or empty.
         verdict: How it ended, or None.
         uploads: Task -> what became of its results.
+        stopping: The newest word that the end is decided, or None.
     """
 
     state: str
@@ -53,6 +54,7 @@ class JobView:
     waiting: str = ""
     verdict: events.JobEnded | None = None
     uploads: dict[str, events.TaskUploaded] = field(default_factory=dict)
+    stopping: events.JobStopping | None = None
 
     @property
     def registered(self) -> int:
@@ -89,7 +91,7 @@ def apply(view: JobView, item: Item) -> JobView:
     if isinstance(item, events.GangComplete):
         return dataclasses.replace(view, state=states.RUNNING, waiting="")
     if isinstance(item, events.JobStopping):
-        return dataclasses.replace(view, state=states.STOPPING, waiting=item.reason)
+        return dataclasses.replace(view, state=states.STOPPING, waiting=item.reason, stopping=item)
     if isinstance(item, events.TaskUploaded):
         return dataclasses.replace(view, uploads={**view.uploads, item.task: item})
     return _task_event(view, item)
@@ -111,14 +113,19 @@ def _task_event(view: JobView, item: Any) -> JobView:
     elif isinstance(item, events.TaskStarted):
         after = dataclasses.replace(before, state=states.RUNNING, started_s=item.time)
     elif isinstance(item, events.TaskExited):
-        tracked = view.tracked.get(split_task(item.task)[0], True)
-        state = states.state_at_exit(item.code, item.problem, item.stopped, tracked)
+        needed = view.tracked.get(split_task(item.task)[0], True) and not _succeeded(view)
+        state = states.state_at_exit(item.code, item.problem, item.stopped, needed)
         after = dataclasses.replace(
             before, state=state, ended_s=item.time, exit_code=item.code, host=item.host, problem=item.problem
         )
     else:
         return view
     return dataclasses.replace(view, tasks={**view.tasks, item.task: after})
+
+
+def _succeeded(view: JobView) -> bool:
+    verdict = view.stopping.verdict if view.stopping is not None else None
+    return verdict is not None and verdict.state == states.SUCCEEDED
 
 
 def _ended(view: JobView, verdict: events.JobEnded) -> JobView:

@@ -31,6 +31,11 @@ class Site:
     user: str
     environ: Mapping[str, str]
 
+    @property
+    def option(self) -> str:
+        """Return what a command line needs to name this cluster, with a blank before it; empty for HADOOP_CONF_DIR."""
+        return f" --cluster {self.name}" if self.name.startswith("sandbox") else ""
+
     @cached_property
     def store(self) -> HdfsStore:
         """Return the cluster's default file system."""

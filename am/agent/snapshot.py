@@ -228,7 +228,9 @@ def _(event: TaskExited, snapshot: Snapshot) -> Snapshot:
     task = snapshot.tasks[event.task]
     if task.ended:
         return snapshot
-    state = states.state_at_exit(event.code, event.problem, event.stopped, task.tracked)
+    verdict = snapshot.stopping.verdict if snapshot.stopping is not None else None
+    succeeded = verdict is not None and verdict.state == states.SUCCEEDED
+    state = states.state_at_exit(event.code, event.problem, event.stopped, task.tracked and not succeeded)
     after = dataclasses.replace(task, state=state, exit=event, host=task.host or event.host)
     snapshot = _with_task(snapshot, after)
     if not after.failed:

@@ -20,7 +20,7 @@ A task (the words that Submarine's users know):
 
 NEW       asked for, not registered
 READY     its executor has registered; it waits for the gang
-FINISHED  an untracked task (a parameter server) that the agent stopped at the end
+FINISHED  stopped by the agent because the job had succeeded without it, or untracked (a parameter server)
 KILLED    stopped because the job ended for another reason (also every task that has not ended when the job has)
 A terminal state never changes.
 """
@@ -49,9 +49,16 @@ TASK_STATES = (NEW, READY, RUNNING, SUCCEEDED, FAILED, FINISHED, KILLED)
 TASK_ENDED = frozenset((SUCCEEDED, FAILED, FINISHED, KILLED))
 
 
-def state_at_exit(code: int, problem: str, stopped: bool, tracked: bool) -> str:
-    """Return the state in which a task's end leaves it; agent and client fold TaskExited with the same rule."""
-    if stopped and not tracked:
+def state_at_exit(code: int, problem: str, stopped: bool, needed: bool) -> str:
+    """Return the state in which a task's end leaves it; agent and client fold TaskExited with the same rule.
+
+    Args:
+        code: Exit code.
+        problem: Id of docs/errors.md, or empty.
+        stopped: The agent had asked it to stop.
+        needed: The job still wanted its good end: it is tracked, and the job had not succeeded without it.
+    """
+    if stopped and not needed:
         return FINISHED
     if code == 0 and not problem:
         return SUCCEEDED

@@ -56,6 +56,14 @@ def test_tasks_end_in_the_words_that_users_know():
     }
 
 
+@pytest.mark.parametrize(("end", "word"), [(states.SUCCEEDED, states.FINISHED), (states.FAILED, states.KILLED)])
+def test_a_stopped_worker_is_finished_after_a_success_only(end, word):
+    """A worker that the job's success made needless was not killed."""
+    stopping = events.JobStopping(4.0, "the end", events.JobEnded(4.0, end, 0, "task", "", "because"))
+    stopped = events.TaskExited(5.0, "worker:1", 1, "h1", 143, "executor", stopped=True)
+    assert fold([*STORY[:6], stopping, stopped])[-1].tasks["worker:1"].state == word
+
+
 @pytest.mark.parametrize("late", STORY)
 def test_what_has_ended_never_changes(late):
     """Any event after the verdict, told once more, changes no terminal state, no blame and no verdict."""

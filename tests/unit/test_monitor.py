@@ -97,6 +97,13 @@ def test_a_tasks_state_at_its_end(end: TaskExited, state: str) -> None:
     assert apply(begin(PLAN), end).tasks[end.task].state == state
 
 
+def test_a_worker_stopped_after_the_jobs_success_is_finished() -> None:
+    """A worker that the chief's good end made needless was not killed: it is FINISHED; after a failure it is KILLED."""
+    for verdict, state in ((GOOD, states.FINISHED), (BAD, states.KILLED)):
+        view = fold(begin(PLAN), [UP, GANG, JobStopping(25.0, "the end", verdict)])
+        assert apply(view, exited("worker:0", 143, stopped=True)).tasks["worker:0"].state == state
+
+
 def test_a_tasks_life() -> None:
     """Container, host, times and code are kept as they become known."""
     view = fold(begin(PLAN), [UP, REGISTERED])

@@ -19,7 +19,7 @@ from yarn_submitter.monitor import JobView, TaskView, apply, begin, document
 from yarn_submitter.nodemanager import NodeManager
 from yarn_submitter.units import seconds_text
 
-_QUEUE_HINT_S = 30.0
+_HINT_S = 8.0
 _TAIL_LINES = 50
 _DRAIN_S = 5.0
 
@@ -58,7 +58,7 @@ class Follower:
         threading.Thread(target=self._pump, daemon=True).start()
         while self._view.verdict is None:
             try:
-                arrival = self._arrivals.get(timeout=_QUEUE_HINT_S)
+                arrival = self._arrivals.get(timeout=_HINT_S)
             except queue.Empty:
                 self._why_still_waiting()
                 continue
@@ -145,8 +145,13 @@ class Follower:
 
     def _why_still_waiting(self) -> None:
         view = self._view
+        if self._only_output:
+            return
         if view.state == states.ACCEPTED and view.app is not None and view.app.diagnostics:
-            self._console.say(f"still waiting in queue {view.app.queue}: {view.app.diagnostics.strip()}")
+            self._console.progress(f"still waiting in queue {view.app.queue}: {view.app.diagnostics.strip()}")
+        missing = [name for name, task in view.tasks.items() if task.state == states.NEW]
+        if view.state == states.GATHERING and missing:
+            self._console.progress(f"still waiting for {', '.join(missing[:5])}: no word from their containers yet")
 
     def _finish(self, verdict: JobEnded) -> int:
         for task, upload in self._view.uploads.items():
@@ -158,18 +163,19 @@ class Follower:
             return verdict.exit_code
         if self._json:
             self._console.out_json(document(self._view, self._job.plan, self._job.application_id))
-        for line in end_lines(verdict, self._job.plan.name, self._job.id, time.monotonic() - self._began):
+        for line in end_lines(verdict, self._job, time.monotonic() - self._began):
             self._console.say(line)
         return verdict.exit_code
 
 
-def end_lines(verdict: JobEnded, name: str, job_id: str, took_s: float) -> list[str]:
+def end_lines(verdict: JobEnded, job: Job, took_s: float) -> list[str]:
     """Return what is said at the end of a job."""
+    name = job.plan.name
     if verdict.state == states.SUCCEEDED:
         return [f"job {name} SUCCEEDED in {seconds_text(took_s)}"]
     lines = [f"job {name} {verdict.state}: {verdict.message} [{verdict.problem}]"]
     lines += [f"  | {line}" for line in verdict.tail.splitlines()[-_TAIL_LINES:]]
     where = f" {verdict.task}" if verdict.task else ""
-    lines.append(f"  next: job logs {job_id}{where}")
+    lines.append(f"  next: job logs {job.id}{where}{job.site.option}")
     lines.append(f"exit code {verdict.exit_code} (origin: {verdict.origin})")
     return lines

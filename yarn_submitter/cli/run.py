@@ -68,7 +68,8 @@ def _follow(job: Job, controls: Controls, console: Console) -> int:
             return controls.logs in ("all", task, split_task(task)[0])
         return task == job.plan.main_task
 
-    come_back = f"job show {job.id}, job logs {job.id} -f, job kill {job.id}"
+    option = job.site.option
+    come_back = f"job show {job.id}{option}, job logs {job.id} -f{option}, job kill {job.id}{option}"
     try:
         return Follower(job, console, shows, json=controls.json).run()
     except KeyboardInterrupt:
