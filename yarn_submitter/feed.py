@@ -6,11 +6,12 @@ not say it itself.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from am.contract import job as contract
@@ -30,6 +31,7 @@ PATIENCE_S = 60.0
 _SILENT_AGENT_S = 10.0
 _LAST_WORD_S = 15.0
 _AM_STOPPED = "am-stopped"  # the agent's word when YARN told its master to go
+_STOP_CODES = (137, 143)  # what SIGKILL and SIGTERM leave
 _NO_AGENT = "Application driver "  # Skein's words when the agent ended without finishing the application
 
 
@@ -68,6 +70,7 @@ class Feed:
         self._application_id = application_id
         self._patience_s = patience_s
         self._access: dict[str, str] | None = None
+        self._segments: dict[str, list[Event | None]] = {}
 
     def follow(self) -> Iterator[Item]:
         """Yield everything from the job's beginning until its verdict, waiting for what is to come.
@@ -93,9 +96,10 @@ class Feed:
             if rest is not None:
                 yield from rest
                 return
-            for event in _listen(door, seen, patience) if door is not None else ():
-                seen += 1
-                yield self._last_word(event) if isinstance(event, JobEnded) else event
+            for count, event in self._listen(door, seen, patience) if door is not None else ():
+                seen = count
+                if event is not None:
+                    yield self._last_word(event) if isinstance(event, JobEnded) else event
                 if isinstance(event, JobEnded):
                     return
             if door is not None:
@@ -109,7 +113,7 @@ class Feed:
         door = self.door() if app is not None and app.state == "RUNNING" else None
         if door is not None:
             try:
-                return items + [event for _, event in _parse(door.events(0, 0.0).lines) if event], "agent"
+                return items + [event for event in _parse(door.events(0, 0.0).lines) if event], "agent"
             except AgentGoneError:
                 pass  # it may be restarting or out of reach: the history tells what it had said
         if app is None or app.ended:
@@ -120,11 +124,18 @@ class Feed:
 
     def history(self) -> list[Event]:
         """Return the events that the agent has written to the store, oldest first."""
+        return [event for event in self._recorded() if event is not None]
+
+    def _recorded(self) -> list[Event | None]:
+        """Return the history line by line, None for what is no known event; segments never change and are read once."""
         directory = contract.history_dir(self._job_dir)
         names = [status.path for status in self._store.list(directory)] if self._store.status(directory) else []
         segments = sorted((_segment_key(name), name) for name in names if name.endswith(".jsonl"))
-        lines = [line for _, name in segments for line in self._store.read(name).decode().splitlines()]
-        return [event for _, event in _parse(tuple(lines)) if event]
+        for _, name in segments:
+            if name not in self._segments:
+                lines = self._store.read(name).decode(errors="replace").splitlines()
+                self._segments[name] = list(_parse(lines))
+        return [event for _, name in segments for event in self._segments[name]]
 
     def door(self) -> AgentDoor | None:
         """Return the way to the job's agent, or None when it has not said yet how it is reached."""
@@ -140,22 +151,39 @@ class Feed:
         return self._rm.get_app(self._application_id) if self._application_id else None
 
     def _last_word(self, verdict: JobEnded) -> JobEnded:
-        """Return the verdict, after YARN's word when the agent could not know why its master had to go."""
+        """Return the verdict, after YARN's word when the agent could not know why its master or a task had to go."""
         app, pause, end = None, threading.Event(), time.monotonic() + _LAST_WORD_S
-        while verdict.problem == _AM_STOPPED and time.monotonic() < end:
+        while _doubtful(verdict) and time.monotonic() < end:
             try:
                 app = self._app()
             except UnreachableError:
                 break
-            if app is None or app.ended:
+            if app is None or app.ended or verdict.problem != _AM_STOPPED:
                 break
             pause.wait(_PAUSE_S)
         return _with_yarn(verdict, app)
 
+    def _listen(self, door: AgentDoor, seen: int, patience: _Patience) -> Iterator[tuple[int, Event | None]]:
+        """Yield (how many of its events are known now, event) from number `seen` on: from the agent, until it is gone.
+
+        Then what the history tells beyond that: an agent that cannot be reached from here still writes it.
+        """
+        while True:
+            try:
+                batch = door.events(seen, _HOLD_S)
+            except AgentGoneError:
+                break
+            patience.agent_heard()
+            for event in _parse(batch.lines):
+                seen += 1
+                yield seen, event
+        with contextlib.suppress(UnreachableError):  # the next question to the cluster tells that
+            yield from enumerate(self._recorded()[seen:], seen + 1)
+
     def _rest(self, seen: int, app: App | None) -> Iterator[Event]:
         """Yield what the history holds beyond `seen`, and a verdict in any case."""
-        recorded = [_with_yarn(event, app) if isinstance(event, JobEnded) else event for event in self.history()]
-        yield from recorded[seen:]
+        recorded = [_with_yarn(event, app) if isinstance(event, JobEnded) else event for event in self._recorded()]
+        yield from (event for event in recorded[seen:] if event is not None)
         if not any(isinstance(event, JobEnded) for event in recorded):
             yield verdict_of(app)
 
@@ -177,17 +205,29 @@ def verdict_of(app: App | None) -> JobEnded:
     return JobEnded(app.finished_s, states.FAILED, 76, "yarn", "agent-lost", sentence, tail=app.diagnostics)
 
 
-def _with_yarn(verdict: JobEnded, app: App | None) -> JobEnded:
-    """Return the verdict of an agent whose master was stopped by YARN, corrected by why YARN did so.
+def _doubtful(verdict: JobEnded) -> bool:
+    """Return whether a verdict may be no more than what the loss of the ApplicationMaster looked like.
 
-    The agent only sees that it has to go. YARN says KILLED when somebody wanted that, FAILED when node or master was
-    lost.
+    When YARN loses the master, with its node, it stops everything of the job; an agent that still lives sees only that.
     """
-    if verdict.problem != _AM_STOPPED or app is None or app.state != "FAILED":
+    stopped = verdict.state == states.FAILED and verdict.exit_code in _STOP_CODES
+    return stopped or verdict.problem == _AM_STOPPED
+
+
+def _with_yarn(verdict: JobEnded, app: App | None) -> JobEnded:
+    """Return the verdict, corrected when YARN says FAILED: it says KILLED when somebody wanted the end."""
+    if not _doubtful(verdict) or app is None or app.state != "FAILED":
         return verdict
     sentence = "the ApplicationMaster was lost, perhaps with its node; YARN's words are below"
     return replace(
-        verdict, state=states.FAILED, exit_code=76, problem="am-lost", message=sentence, tail=app.diagnostics
+        verdict,
+        state=states.FAILED,
+        exit_code=76,
+        origin="yarn",
+        problem="am-lost",
+        message=sentence,
+        task="",
+        tail=app.diagnostics,
     )
 
 
@@ -225,28 +265,12 @@ class _Patience:
             yield Waiting(time.time(), "the job's agent does not answer, YARN says that it runs; trying again")
 
 
-def _listen(door: AgentDoor, seen: int, patience: _Patience) -> Iterator[Event]:
-    """Yield the agent's events from number `seen` on, until its verdict or until it cannot be heard any more."""
-    while True:
-        try:
-            batch = door.events(seen, _HOLD_S)
-        except AgentGoneError:
-            return
-        patience.agent_heard()
-        for _, event in _parse(batch.lines):
-            if event is not None:
-                yield event
-                if isinstance(event, JobEnded):
-                    return
-        seen = batch.next
-
-
-def _parse(lines: tuple[str, ...]) -> Iterator[tuple[str, Event | None]]:
+def _parse(lines: Iterable[str]) -> Iterator[Event | None]:
     for line in lines:
         try:
-            yield line, from_line(line)
+            yield from_line(line)
         except ContractError:
-            yield line, None  # cut short by a crash, or from a newer agent
+            yield None  # cut short by a crash, or from a newer agent
 
 
 def _segment_key(path: str) -> tuple[int, int]:

@@ -1,127 +1,330 @@
-"""What a follower hears when agent, store or ResourceManager are away, and what it makes of YARN's word."""
+"""What happens to a job comes from whoever knows: agent, history or ResourceManager; in order, once, to a verdict."""
 
 from __future__ import annotations
 
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
+from client_fakes import APP, PretendCluster, job_plan, pretend_cluster
+from fakes import SECRET, AgentThread, plan, role, write_job_files
+from httpstandin import Reply, closed_port
 
-from am.contract import states
-from am.contract.events import JobEnded, Waiting, to_line
-from yarn_submitter.errors import Problem, UnreachableError
-from yarn_submitter.facts import Amount
-from yarn_submitter.feed import AppSeen, Feed, verdict_of
-from yarn_submitter.rest import App
+from am.contract import states, wire
+from am.contract.events import AgentStarted, Event, GangComplete, JobEnded, JobStopping, TaskStarted, Waiting, to_line
+from am.contract.job import CERTIFICATE_FILE, access_file, agent_file, history_dir
+from yarn_submitter.agentdoor import AgentDoor, AgentGoneError
+from yarn_submitter.errors import UnreachableError
+from yarn_submitter.feed import AppSeen, Feed, Item, verdict_of
 
-JOB_DIR = "/user/me/.yarn-submitter/jobs/20260101t000000-aaaaaa"
-AWAY = UnreachableError(Problem("rm-unreachable", "The ResourceManager does not answer."))
-
-
-def app(state: str, final: str = "UNDEFINED", said: str = "") -> App:
-    """Return an application in a state."""
-    nothing = Amount()
-    return App(
-        "application_1_1",
-        "n",
-        "me",
-        "q",
-        state,
-        final,
-        said,
-        (),
-        "skein",
-        0,
-        0.0,
-        1.0,
-        2.0,
-        3.0,
-        "",
-        "",
-        "",
-        nothing,
-        0,
-        "",
-    )
+STARTED = AgentStarted(10.0, 1, "nm1", 20001, APP)
+GANG = GangComplete(12.0, {})
+GOOD = JobEnded(30.0, states.SUCCEEDED, 0, "task", "", "all is well")
+JOB = job_plan()
 
 
-class Answers:
-    """A ResourceManager that gives one answer after the other, the last for ever; an error is raised."""
-
-    def __init__(self, *answers: App | UnreachableError | None) -> None:
-        self.answers = list(answers)
-
-    def get_app(self, _app_id: str) -> App | None:
-        """Give the next answer."""
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(answer, UnreachableError):
-            raise answer
-        return answer
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[PretendCluster]:
+    """A cluster."""
+    with pretend_cluster(tmp_path) as served:
+        yield served
 
 
-class Written:
-    """A store that holds nothing but a history of one segment."""
-
-    def __init__(self, *events) -> None:
-        self.text = "".join(to_line(event) + "\n" for event in events)
-
-    def status(self, path: str):
-        """There is a history when it has events."""
-        return path if path.endswith("/history") and self.text else None
-
-    def list(self, path: str):
-        """Name its one segment."""
-        return [type("Status", (), {"path": f"{path}/1-0.jsonl"})]
-
-    def read(self, _path: str) -> bytes:
-        """Return it."""
-        return self.text.encode()
+def feed(cluster: PretendCluster, application_id: str = APP, job_dir: str = JOB.job_dir) -> Feed:
+    """Return the feed of the job on that cluster."""
+    site = cluster.site()
+    return Feed(site.resource_manager, site.store, job_dir, application_id)
 
 
-def follow(manager: Answers, store: Written, patience_s: float = 60.0) -> list:
-    """Return all that a follower hears."""
-    return list(Feed(manager, store, JOB_DIR, "application_1_1", patience_s).follow())
+def words(items: list[Item]) -> list[str]:
+    """Return each item in a word or two."""
+    return [
+        f"app {item.app.state if item.app else None}" if isinstance(item, AppSeen) else type(item).__name__
+        for item in items
+    ]
 
 
-def test_a_resourcemanager_that_comes_back_is_waited_for():
-    """A follower is told once that nobody answers, and hears the end all the same."""
-    heard = follow(Answers(AWAY, AWAY, app("FINISHED", "SUCCEEDED", "w:0 exited with code 0")), Written())
-    assert [type(item) for item in heard] == [Waiting, AppSeen, JobEnded]
-    assert heard[0].reason.startswith("The ResourceManager does not answer. Trying for 60 s")
+def waits(n: int) -> list[Event]:
+    """Return events that can be told apart."""
+    return [Waiting(float(k), str(k)) for k in range(n)]
 
 
-def test_patience_has_an_end():
-    """When nobody answers for the whole time, the error itself comes."""
+def test_history_segments_come_in_the_order_of_their_numbers(cluster: PretendCluster) -> None:
+    """By attempt, then by number, not by name; what is no segment is left alone."""
+    one, two, three, four = waits(4)
+    cluster.add_job(JOB, {"1-2": [two], "1-10": [three], "1-1": [one], "2-1": [four]})
+    cluster.put(f"{history_dir(JOB.job_dir)}/1-11.jsonl.ys-tmp-ab", to_line(GOOD))
+    assert feed(cluster).history() == [one, two, three, four]
+
+
+def test_a_line_cut_short_and_an_unknown_event_are_skipped(cluster: PretendCluster) -> None:
+    """A crash in the middle of a line, and a newer agent's events, hide nothing else."""
+    lines = [to_line(STARTED), '{"event": "Promoted", "time": 1}', to_line(GANG)[:30], "", "[]", to_line(GOOD)]
+    cluster.put(f"{history_dir(JOB.job_dir)}/1-1.jsonl", "\n".join(lines))
+    assert feed(cluster).history() == [STARTED, GOOD]
+
+
+def test_no_history(cluster: PretendCluster) -> None:
+    """A job of which nothing was written has none."""
+    assert feed(cluster).history() == []
+
+
+def test_an_ended_job_is_told_from_its_history(cluster: PretendCluster) -> None:
+    """The verdict of the agent stands, whatever YARN says of the application."""
+    cluster.add_app("FINISHED", finalStatus="FAILED", diagnostics="x")
+    cluster.add_job(JOB, {"1-1": [STARTED, GANG], "1-2": [GOOD]})
+    assert words(list(feed(cluster).follow())) == ["app FINISHED", "AgentStarted", "GangComplete", "JobEnded"]
+    assert feed(cluster).now() == (list(feed(cluster).follow()), "history")
+
+
+@pytest.mark.parametrize(
+    ("state", "final", "words_of_yarn", "expected"),
+    [
+        ("KILLED", "KILLED", "x", (states.KILLED, 137, "yarn", "killed-by-yarn")),
+        ("FINISHED", "KILLED", "x", (states.KILLED, 137, "yarn", "killed-by-yarn")),
+        ("FAILED", "FAILED", "AM container exited", (states.FAILED, 76, "yarn", "agent-lost")),
+        ("FINISHED", "FAILED", "Application driver failed", (states.FAILED, 76, "yarn", "agent-lost")),
+        ("FINISHED", "FAILED", "worker:0 failed", (states.FAILED, 76, "yarn", "verdict-missing")),
+        ("FINISHED", "SUCCEEDED", "all is well", (states.SUCCEEDED, 0, "yarn", "")),
+    ],
+)
+def test_yarn_gives_the_verdict_that_the_agent_could_not(
+    cluster: PretendCluster, state: str, final: str, words_of_yarn: str, expected: tuple[str, int, str, str]
+) -> None:
+    """Without a verdict in the history, YARN's word is the end, with YARN's diagnostics."""
+    cluster.add_app(state, finalStatus=final, diagnostics=words_of_yarn)
+    cluster.add_job(JOB, {"1-1": [STARTED]})
+    last = list(feed(cluster).follow())[-1]
+    assert isinstance(last, JobEnded)
+    assert (last.state, last.exit_code, last.origin, last.problem) == expected
+    assert words_of_yarn in (last.tail, last.message)
+    assert last.time == 1_700_000_060.0
+
+
+@pytest.mark.parametrize(
+    ("verdict", "expected"),
+    [
+        (JobEnded(30.0, states.KILLED, 137, "yarn", "am-stopped", "x"), (states.FAILED, 76, "am-lost")),
+        (JobEnded(30.0, states.FAILED, 143, "task", "task-failed", "x", "ps:0"), (states.FAILED, 76, "am-lost")),
+        (JobEnded(30.0, states.FAILED, 3, "task", "task-failed", "x", "ps:0"), (states.FAILED, 3, "task-failed")),
+        (JobEnded(30.0, states.KILLED, 137, "client", "job-killed", "x"), (states.KILLED, 137, "job-killed")),
+    ],
+)
+def test_a_verdict_in_ignorance_is_corrected(
+    cluster: PretendCluster, verdict: JobEnded, expected: tuple[str, int, str]
+) -> None:
+    """What looked like a stop to the agent was the loss of its master, when YARN says FAILED."""
+    cluster.add_app("FAILED", finalStatus="FAILED", diagnostics="node lost")
+    cluster.add_job(JOB, {"1-1": [STARTED, verdict]})
+    last = list(feed(cluster).follow())[-1]
+    assert isinstance(last, JobEnded)
+    assert (last.state, last.exit_code, last.problem) == expected
+
+
+@pytest.mark.parametrize("application_id", [APP, ""])
+def test_an_application_that_is_forgotten(cluster: PretendCluster, application_id: str) -> None:
+    """What the history says counts; if it has no verdict, the application is lost."""
+    cluster.add_job(JOB, {"1-1": [STARTED, GOOD]})
+    assert list(feed(cluster, application_id).follow())[-1] == GOOD
+    cluster.add_job(JOB, {"1-1": [STARTED]})
+    last = list(feed(cluster, application_id).follow())[-1]
+    assert isinstance(last, JobEnded)
+    assert (last.state, last.exit_code, last.problem) == (states.FAILED, 76, "application-lost")
+
+
+def test_verdict_of_nothing_is_now() -> None:
+    """A verdict always has a time."""
+    assert verdict_of(None).time > 1_700_000_000
+
+
+def test_before_the_agent_only_the_resourcemanager_speaks(cluster: PretendCluster) -> None:
+    """Its word comes once for each change; `now` says that nobody else was heard."""
+    app = cluster.add_app("ACCEPTED")
+    cluster.add_job(JOB)
+    items, source = feed(cluster).now()
+    assert (words(items), source) == (["app ACCEPTED"], "resourcemanager")
+    stream = feed(cluster).follow()
+    assert words([next(stream)]) == ["app ACCEPTED"]
+    app["state"] = "RUNNING"
+    assert words([next(stream)]) == ["app RUNNING"]
+    app.update(state="FAILED", finalStatus="FAILED")
+    assert words(list(stream)) == ["app FAILED", "JobEnded"]
+
+
+def test_an_agent_out_of_reach_is_followed_by_its_history(cluster: PretendCluster, tmp_path: Path) -> None:
+    """Where no connection reaches the agent, what it writes to the store is shown, each event once."""
+    app = cluster.add_app("RUNNING")
+    cluster.add_job(JOB, {"1-1": [STARTED]})
+    offer(cluster, tmp_path, closed_port())
+    items, source = feed(cluster).now()
+    assert (words(items), source) == (["app RUNNING", "AgentStarted"], "history")
+
+    stream = feed(cluster).follow()
+    assert words([next(stream), next(stream)]) == ["app RUNNING", "AgentStarted"]
+    cluster.add_job(JOB, {"1-2": [GANG]})
+    assert next(stream) == GANG
+    app.update(state="FINISHED", finalStatus="SUCCEEDED")
+    cluster.add_job(JOB, {"1-3": [GOOD]})
+    assert words(list(stream))[-1:] == ["JobEnded"]
+
+
+def test_a_segment_is_read_once(cluster: PretendCluster, tmp_path: Path) -> None:
+    """While a job is followed by its history, a segment that was read is not asked for again."""
+    cluster.add_app("RUNNING")
+    cluster.add_job(JOB, {"1-1": [STARTED]})
+    offer(cluster, tmp_path, closed_port())
+    stream = feed(cluster).follow()
+    next(stream)
+    next(stream)
+    cluster.add_job(JOB, {"1-2": [GANG]})
+    assert next(stream) == GANG
+    reads = [request.path for request in cluster.asked if request.params.get("op") == "OPEN"]
+    assert sum(path.endswith("1-1.jsonl") for path in reads) == 1
+
+
+def test_a_cluster_that_does_not_answer_is_an_error(cluster: PretendCluster) -> None:
+    """Who follows is told at once that nobody can be asked, and after a while it is an error; a short loss is none."""
+    app = cluster.add_app("ACCEPTED")
+    silent = [True]
+    cluster.faults.append(lambda request: Reply(503, b"") if silent[0] and "/apps/" in request.path else None)
+    site = cluster.site()
+    stream = Feed(site.resource_manager, site.store, JOB.job_dir, APP).follow()
+    assert words([next(stream)]) == ["Waiting"]
+    silent[0] = False
+    assert words([next(stream)]) == ["app ACCEPTED"]
+    silent[0] = True
+    assert words([next(stream)]) == ["Waiting"]
+    silent[0] = False
+    app.update(state="KILLED", finalStatus="KILLED")
+    assert words(list(stream)) == ["app KILLED", "JobEnded"]
+
+    silent[0] = True
+    stream = Feed(site.resource_manager, site.store, JOB.job_dir, APP, patience_s=0.0).follow()
+    assert words([next(stream)]) == ["Waiting"]
     with pytest.raises(UnreachableError):
-        follow(Answers(AWAY), Written(), patience_s=0.0)
+        next(stream)
 
 
-@pytest.mark.parametrize(
-    ("seen", "state", "code", "problem"),
-    [
-        (app("FINISHED", "SUCCEEDED", "w:0 exited with code 0"), states.SUCCEEDED, 0, ""),
-        (app("FINISHED", "FAILED", "w:0 on h exited with code 3"), states.FAILED, 76, "verdict-missing"),
-        (app("FINISHED", "FAILED", "Application driver failed with exit code 1"), states.FAILED, 76, "agent-lost"),
-        (app("FAILED", "FAILED", "AM Container exited with exitCode: -100"), states.FAILED, 76, "agent-lost"),
-        (app("KILLED", "KILLED", "by somebody"), states.KILLED, 137, "killed-by-yarn"),
-        (None, states.FAILED, 76, "application-lost"),
-    ],
-)
-def test_yarns_word_when_the_agent_left_none(seen, state, code, problem):
-    """A job whose history never reached the store ends as YARN was told, with YARN's words."""
-    verdict = verdict_of(seen)
-    assert (verdict.state, verdict.exit_code, verdict.problem) == (state, code, problem)
-    if seen is not None:
-        assert seen.diagnostics in (verdict.message, verdict.tail)
+def offer(cluster: PretendCluster, tmp_path: Path, address: str, token: str = SECRET) -> None:
+    """Put on HDFS how an agent is reached."""
+    certificate = tmp_path / CERTIFICATE_FILE
+    if not certificate.exists():
+        write_job_files(tmp_path, plan())
+    host, _, port = address.partition(":")
+    access = {"certificate": certificate.read_text(), "client_token": wire.client_token(token)}
+    cluster.put(access_file(JOB.job_dir), json.dumps(access))
+    cluster.put(agent_file(JOB.job_dir), json.dumps({"host": host, "port": int(port)}))
 
 
-@pytest.mark.parametrize(
-    ("seen", "state", "code", "problem"),
-    [
-        (app("FAILED", "FAILED", "Container released on a *lost* node"), states.FAILED, 76, "am-lost"),
-        (app("KILLED", "KILLED", "by somebody"), states.KILLED, 137, "am-stopped"),
-    ],
-)
-def test_an_agent_that_had_to_go_is_told_why_by_yarn(seen, state, code, problem):
-    """An agent stopped by YARN thinks of a kill; when YARN lost its node the job is FAILED with 76."""
-    stopped = JobEnded(1.0, states.KILLED, 137, "yarn", "am-stopped", "YARN stopped the ApplicationMaster")
-    heard = follow(Answers(seen), Written(stopped))
-    verdict = heard[-1]
-    assert (verdict.state, verdict.exit_code, verdict.problem) == (state, code, problem)
+def leave_history(cluster: PretendCluster, agent: AgentThread) -> None:
+    """Put on HDFS what the agent wrote to its store."""
+    for path, text in agent.store.files.items():
+        if "/history/" in path:
+            cluster.put(f"{history_dir(JOB.job_dir)}/{path.rpartition('/')[2]}", text)
+
+
+def test_a_live_agent_is_followed_to_its_verdict(cluster: PretendCluster, tmp_path: Path) -> None:
+    """From a real agent: everything so far, then each event as it happens, once, until the verdict."""
+    job = plan(role("worker", 1))
+    write_job_files(tmp_path, job)
+    agent = AgentThread(job, tmp_path)
+    app = cluster.add_app("RUNNING")
+    offer(cluster, tmp_path, f"127.0.0.1:{agent.port}")
+    items: list[Item] = []
+    follower = threading.Thread(target=lambda: items.extend(feed(cluster).follow()))
+    follower.start()
+    agent.executor("worker", "container_1", 0).join(20)
+    agent.verdict()
+    leave_history(cluster, agent)
+    app.update(state="FINISHED", finalStatus="SUCCEEDED")
+    follower.join(20)
+    events = [item for item in items if not isinstance(item, AppSeen)]
+    assert words(items)[0] == "app RUNNING"
+    assert events == agent.store.events()
+    assert isinstance(events[-1], JobEnded)
+    assert events[-1].state == states.SUCCEEDED
+
+
+def test_what_a_live_agent_says_now(cluster: PretendCluster, tmp_path: Path) -> None:
+    """`now` does not wait, and says that the agent was heard; a stop through its door ends the job."""
+    job = plan(role("worker", 1))
+    write_job_files(tmp_path, job)
+    agent = AgentThread(job, tmp_path)
+    agent.executor("worker", "container_1", None)
+    agent.await_event("TaskStarted")
+    cluster.add_app("RUNNING")
+    offer(cluster, tmp_path, f"127.0.0.1:{agent.port}")
+    items, source = feed(cluster).now()
+    assert source == "agent"
+    assert [type(item) for item in items][-1] is TaskStarted
+    door = feed(cluster).door()
+    assert door is not None
+    door.stop("ada", "enough")
+    verdict = agent.verdict()
+    assert (verdict.state, "enough" in verdict.message) == (states.KILLED, True)
+
+
+def test_an_agent_that_goes_is_replaced_by_the_history(cluster: PretendCluster, tmp_path: Path) -> None:
+    """When the agent dies in the middle, its history tells the rest, and no event comes twice."""
+    job = plan(role("worker", 1))
+    write_job_files(tmp_path, job)
+    agent = AgentThread(job, tmp_path)
+    agent.executor("worker", "container_1", None)
+    agent.await_event("TaskStarted")
+    app = cluster.add_app("RUNNING")
+    offer(cluster, tmp_path, f"127.0.0.1:{agent.port}")
+    stream = feed(cluster).follow()
+    heard: list[Item] = []
+    while not heard or not isinstance(heard[-1], TaskStarted):
+        heard.append(next(stream))
+    agent.kill()
+    leave_history(cluster, agent)
+    app.update(state="FINISHED", finalStatus="KILLED")
+    heard += list(stream)
+    assert [item for item in heard if not isinstance(item, AppSeen)] == agent.store.events()
+
+
+def test_unknown_events_do_not_shift_the_stream(cluster: PretendCluster, tmp_path: Path) -> None:
+    """After events of a newer agent, a lost connection is taken up at the right place: nothing twice, nothing lost."""
+    unknown = '{"event": "Promoted", "time": 1}'
+    lines = [to_line(STARTED), unknown, unknown, to_line(GANG)]
+    app = cluster.add_app("RUNNING")
+    cluster.put(f"{history_dir(JOB.job_dir)}/1-1.jsonl", "\n".join(lines) + "\n")
+    offer(cluster, tmp_path, closed_port())
+    stream = feed(cluster).follow()
+    assert words([next(stream), next(stream), next(stream)]) == ["app RUNNING", "AgentStarted", "GangComplete"]
+    stopping = JobStopping(25.0, "the end")
+    cluster.put(f"{history_dir(JOB.job_dir)}/1-2.jsonl", to_line(stopping) + "\n" + to_line(GOOD) + "\n")
+    app.update(state="FINISHED", finalStatus="SUCCEEDED")
+    assert [item for item in stream if not isinstance(item, AppSeen)] == [stopping, GOOD]
+
+
+def test_only_the_jobs_own_agent_is_believed(cluster: PretendCluster, tmp_path: Path) -> None:
+    """Another certificate at the port, or a token that is refused, is no agent of this job."""
+    job = plan(role("worker", 1))
+    (tmp_path / "other").mkdir()
+    write_job_files(tmp_path / "other", job)
+    agent = AgentThread(job, tmp_path / "other")
+    try:
+        cluster.add_app("RUNNING")
+        offer(cluster, tmp_path, f"127.0.0.1:{agent.port}")
+        assert feed(cluster).now()[1] == "resourcemanager"
+        certificate = (tmp_path / "other" / CERTIFICATE_FILE).read_text()
+        for token in ("", "wrong"):
+            with pytest.raises(AgentGoneError, match="401"):
+                AgentDoor("127.0.0.1", agent.port, certificate, token).events(0, 0.0)
+    finally:
+        agent.kill()
+
+
+def test_requests_of_now(cluster: PretendCluster) -> None:
+    """An ended job costs few requests: they are what `job show` spends its time on."""
+    cluster.add_app("FINISHED", finalStatus="SUCCEEDED")
+    cluster.add_job(JOB, {"1-1": [STARTED, GOOD]})
+    asking = feed(cluster)
+    before = len(cluster.asked)
+    asking.now()
+    asked = [request.params.get("op", request.path.rpartition("/")[2]) for request in cluster.asked[before:]]
+    assert asked == [APP, "GETFILESTATUS", "LISTSTATUS", "OPEN", "1-1.jsonl"]
