@@ -1,128 +1,117 @@
-"""What happens to a job comes from whoever knows: agent, history or ResourceManager; in order, once, to a verdict."""
+"""What a follower hears when agent, store or ResourceManager are away, and what it makes of YARN's word."""
 
 from __future__ import annotations
-
-import json
-import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 from dataclasses import replace
 
 import pytest
-from client_fakes import APP, PretendCluster, job_plan, pretend_cluster
-from fakes import SECRET, AgentThread, plan, role, write_job_files
-from httpstandin import Reply, closed_port
 
-from am.contract import states, wire
-from am.contract.events import AgentStarted, Event, GangComplete, JobEnded, JobStopping, TaskStarted, Waiting, to_line
-from am.contract.job import CERTIFICATE_FILE, access_file, agent_file, history_dir
-from yarn_submitter.agentdoor import AgentDoor, AgentGoneError
-from yarn_submitter.errors import UnreachableError
-from yarn_submitter.feed import AppSeen, Feed, Item, verdict_of
+from am.contract import states
+from am.contract.events import JobEnded, Waiting, to_line
+from yarn_submitter.errors import Problem, UnreachableError
+from yarn_submitter.facts import Amount
+from yarn_submitter.feed import AppSeen, Feed, verdict_of
+from yarn_submitter.rest import App
 
-STARTED = AgentStarted(10.0, 1, "nm1", 20001, APP)
-GANG = GangComplete(12.0, {})
-GOOD = JobEnded(30.0, states.SUCCEEDED, 0, "task", "", "all is well")
-JOB = job_plan()
+JOB_DIR = "/user/me/.yarn-submitter/jobs/20260101t000000-aaaaaa"
+AWAY = UnreachableError(Problem("rm-unreachable", "The ResourceManager does not answer."))
 
 
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[PretendCluster]:
-    """A cluster."""
-    with pretend_cluster(tmp_path) as served:
-        yield served
+def app(state: str, final: str = "UNDEFINED", said: str = "") -> App:
+    """Return an application in a state."""
+    nothing = Amount()
+    return App(
+        "application_1_1",
+        "n",
+        "me",
+        "q",
+        state,
+        final,
+        said,
+        (),
+        "skein",
+        0,
+        0.0,
+        1.0,
+        2.0,
+        3.0,
+        "",
+        "",
+        "",
+        nothing,
+        0,
+        "",
+    )
 
 
-def feed(cluster: PretendCluster, application_id: str = APP, job_dir: str = JOB.job_dir) -> Feed:
-    """Return the feed of the job on that cluster."""
-    site = cluster.site()
-    return Feed(site.resource_manager, site.store, job_dir, application_id)
+class Answers:
+    """A ResourceManager that gives one answer after the other, the last for ever; an error is raised."""
+
+    def __init__(self, *answers: App | UnreachableError | None) -> None:
+        self.answers = list(answers)
+
+    def get_app(self, _app_id: str) -> App | None:
+        """Give the next answer."""
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, UnreachableError):
+            raise answer
+        return answer
 
 
-def words(items: list[Item]) -> list[str]:
-    """Return each item in a word or two."""
-    return [
-        f"app {item.app.state if item.app else None}" if isinstance(item, AppSeen) else type(item).__name__
-        for item in items
-    ]
+class Written:
+    """A store that holds nothing but a history of one segment."""
+
+    def __init__(self, *events) -> None:
+        self.text = "".join(to_line(event) + "\n" for event in events)
+
+    def status(self, path: str):
+        """There is a history when it has events."""
+        return path if path.endswith("/history") and self.text else None
+
+    def list(self, path: str):
+        """Name its one segment."""
+        return [type("Status", (), {"path": f"{path}/1-0.jsonl"})]
+
+    def read(self, _path: str) -> bytes:
+        """Return it."""
+        return self.text.encode()
 
 
-def waits(n: int) -> list[Event]:
-    """Return events that can be told apart."""
-    return [Waiting(float(k), str(k)) for k in range(n)]
+def follow(manager: Answers, store: Written, patience_s: float = 60.0) -> list:
+    """Return all that a follower hears."""
+    return list(Feed(manager, store, JOB_DIR, "application_1_1", patience_s).follow())
 
 
-def test_history_segments_come_in_the_order_of_their_numbers(cluster: PretendCluster) -> None:
-    """By attempt, then by number, not by name; what is no segment is left alone."""
-    one, two, three, four = waits(4)
-    cluster.add_job(JOB, {"1-2": [two], "1-10": [three], "1-1": [one], "2-1": [four]})
-    cluster.put(f"{history_dir(JOB.job_dir)}/1-11.jsonl.ys-tmp-ab", to_line(GOOD))
-    assert feed(cluster).history() == [one, two, three, four]
+def test_a_resourcemanager_that_comes_back_is_waited_for():
+    """A follower is told once that nobody answers, and hears the end all the same."""
+    heard = follow(Answers(AWAY, AWAY, app("FINISHED", "SUCCEEDED", "w:0 exited with code 0")), Written())
+    assert [type(item) for item in heard] == [Waiting, AppSeen, JobEnded]
+    assert heard[0].reason.startswith("The ResourceManager does not answer. Trying for 60 s")
 
 
-def test_a_line_cut_short_and_an_unknown_event_are_skipped(cluster: PretendCluster) -> None:
-    """A crash in the middle of a line, and a newer agent's events, hide nothing else."""
-    lines = [to_line(STARTED), '{"event": "Promoted", "time": 1}', to_line(GANG)[:30], "", "[]", to_line(GOOD)]
-    cluster.put(f"{history_dir(JOB.job_dir)}/1-1.jsonl", "\n".join(lines))
-    assert feed(cluster).history() == [STARTED, GOOD]
-
-
-def test_no_history(cluster: PretendCluster) -> None:
-    """A job of which nothing was written has none."""
-    assert feed(cluster).history() == []
-
-
-def test_an_ended_job_is_told_from_its_history(cluster: PretendCluster) -> None:
-    """The verdict of the agent stands, whatever YARN says of the application."""
-    cluster.add_app("FINISHED", finalStatus="FAILED", diagnostics="x")
-    cluster.add_job(JOB, {"1-1": [STARTED, GANG], "1-2": [GOOD]})
-    assert words(list(feed(cluster).follow())) == ["app FINISHED", "AgentStarted", "GangComplete", "JobEnded"]
-    assert feed(cluster).now() == (list(feed(cluster).follow()), "history")
-
-
-@pytest.mark.parametrize(
-    ("state", "final", "words_of_yarn", "expected"),
-    [
-        ("KILLED", "KILLED", "x", (states.KILLED, 137, "yarn", "killed-by-yarn")),
-        ("FINISHED", "KILLED", "x", (states.KILLED, 137, "yarn", "killed-by-yarn")),
-        ("FAILED", "FAILED", "AM container exited", (states.FAILED, 76, "yarn", "agent-lost")),
-        ("FINISHED", "FAILED", "Application driver failed", (states.FAILED, 76, "yarn", "agent-lost")),
-        ("FINISHED", "FAILED", "worker:0 failed", (states.FAILED, 76, "yarn", "verdict-missing")),
-        ("FINISHED", "SUCCEEDED", "all is well", (states.SUCCEEDED, 0, "yarn", "")),
-    ],
-)
-def test_yarn_gives_the_verdict_that_the_agent_could_not(
-    cluster: PretendCluster, state: str, final: str, words_of_yarn: str, expected: tuple[str, int, str, str]
-) -> None:
-    """Without a verdict in the history, YARN's word is the end, with YARN's diagnostics."""
-    cluster.add_app(state, finalStatus=final, diagnostics=words_of_yarn)
-    cluster.add_job(JOB, {"1-1": [STARTED]})
-    last = list(feed(cluster).follow())[-1]
-    assert isinstance(last, JobEnded)
-    assert (last.state, last.exit_code, last.origin, last.problem) == expected
-    assert words_of_yarn in (last.tail, last.message)
-    assert last.time == 1_700_000_060.0
+def test_patience_has_an_end():
+    """When nobody answers for the whole time, the error itself comes."""
+    with pytest.raises(UnreachableError):
+        follow(Answers(AWAY), Written(), patience_s=0.0)
 
 
 @pytest.mark.parametrize(
-    ("verdict", "expected"),
+    ("seen", "state", "code", "problem"),
     [
-        (JobEnded(30.0, states.KILLED, 137, "yarn", "am-stopped", "x"), (states.FAILED, 76, "am-lost")),
-        (JobEnded(30.0, states.FAILED, 143, "task", "task-failed", "x", "ps:0"), (states.FAILED, 76, "am-lost")),
-        (JobEnded(30.0, states.FAILED, 3, "task", "task-failed", "x", "ps:0"), (states.FAILED, 3, "task-failed")),
-        (JobEnded(30.0, states.KILLED, 137, "client", "job-killed", "x"), (states.KILLED, 137, "job-killed")),
+        (app("FINISHED", "SUCCEEDED", "w:0 exited with code 0"), states.SUCCEEDED, 0, ""),
+        (app("FINISHED", "FAILED", "w:0 on h exited with code 3"), states.FAILED, 76, "verdict-missing"),
+        (app("FINISHED", "FAILED", "Application driver failed with exit code 1"), states.FAILED, 76, "agent-lost"),
+        (app("FAILED", "FAILED", "AM Container exited with exitCode: -100"), states.FAILED, 76, "agent-lost"),
+        (app("KILLED", "KILLED", "by somebody"), states.KILLED, 137, "killed-by-yarn"),
+        (None, states.FAILED, 76, "application-lost"),
     ],
 )
-def test_a_verdict_in_ignorance_is_corrected(
-    cluster: PretendCluster, verdict: JobEnded, expected: tuple[str, int, str]
-) -> None:
-    """What looked like a stop to the agent was the loss of its master, when YARN says FAILED."""
-    cluster.add_app("FAILED", finalStatus="FAILED", diagnostics="node lost")
-    cluster.add_job(JOB, {"1-1": [STARTED, verdict]})
-    last = list(feed(cluster).follow())[-1]
-    assert isinstance(last, JobEnded)
-    assert (last.state, last.exit_code, last.problem) == expected
+def test_yarns_word_when_the_agent_left_none(seen, state, code, problem):
+    """A job whose history never reached the store ends as YARN was told, with YARN's words."""
+    verdict = verdict_of(seen)
+    assert (verdict.state, verdict.exit_code, verdict.problem) == (state, code, problem)
+    if seen is not None:
+        assert seen.diagnostics in (verdict.message, verdict.tail)
 
 
 LOST = app("FAILED", "FAILED", "Container released on a *lost* node")
