@@ -50,6 +50,7 @@ def serving(answer: Callable[[Request], Reply], host: str = "127.0.0.1") -> Iter
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else every answer waits 40 ms for an acknowledgement
 
         def handle_one_request(self) -> None:
             with contextlib.suppress(ConnectionError):
