@@ -198,7 +198,7 @@ def verdict_of(app: App | None) -> JobEnded:
         return JobEnded(app.finished_s, states.KILLED, 137, "yarn", "killed-by-yarn", sentence, tail=app.diagnostics)
     if app.state == "FINISHED" and app.final_status == "SUCCEEDED":
         return JobEnded(app.finished_s, states.SUCCEEDED, 0, "yarn", "", app.diagnostics)
-    if app.state == "FINISHED" and not app.diagnostics.startswith(_NO_AGENT):
+    if app.state == "FINISHED" and _NO_AGENT not in app.diagnostics:
         sentence = "The job failed, and its own record of that did not reach the store; YARN has the reason."
         return JobEnded(app.finished_s, states.FAILED, 76, "yarn", "verdict-missing", sentence, tail=app.diagnostics)
     sentence = "The job's agent ended without a verdict: its ApplicationMaster was lost or could not start."
