@@ -84,7 +84,8 @@ def ours(apps: Sequence[App]) -> list[tuple[str, App]]:
 def find_job(site: Site, name: str) -> Job:
     """Return the job that `name` means: our id, YARN's, or a job's name.
 
-    A name means the one live job of that name; when none lives, the newest that has ended.
+    A name means the one live job of that name; when none lives, the newest that has ended. Other users' jobs are meant
+    only when the user has none of that name.
 
     Raises:
         UsageError: There is no such job, or several live ones share the name.
@@ -95,17 +96,18 @@ def find_job(site: Site, name: str) -> Job:
     elif _JOB_ID.match(name):
         found = ours(site.resource_manager.list_apps(tags=(_TAG + name,)))
         if not found and site.store.status(site.paths.job(name)):
-            return _open(site, name, "")
+            return _open(site, name, "", site.user)
     else:
         found = _by_name(site, name)
     if not found:
         raise UsageError(Problem("job-unknown", f"There is no job {name!r} on this cluster.", "", "see: job list"))
     job_id, app = found[0]
-    return _open(site, job_id, app.id)
+    return _open(site, job_id, app.id, app.user)
 
 
 def _by_name(site: Site, name: str) -> list[tuple[str, App]]:
     same = [(job_id, app) for job_id, app in ours(site.resource_manager.list_apps(name=name)) if app.name == name]
+    same = [(job_id, app) for job_id, app in same if app.user == site.user] or same
     living = [(job_id, app) for job_id, app in same if not app.ended]
     if len(living) > 1:
         rows = "\n".join(f"{app.id}  {job_id}  {app.user}  {app.state}" for job_id, app in living)
@@ -115,12 +117,15 @@ def _by_name(site: Site, name: str) -> list[tuple[str, App]]:
     return living or same
 
 
-def _open(site: Site, job_id: str, application_id: str) -> Job:
-    job_dir = site.paths.job(job_id)
-    file = f"{contract.spec_dir(job_dir)}/job.json"
+def _open(site: Site, job_id: str, application_id: str, owner: str) -> Job:
+    file = f"{contract.spec_dir(site.paths_of(owner).job(job_id))}/job.json"
     if site.store.status(file) is None:
         sentence = f"The record of job {job_id} is not on the store."
-        raise UsageError(
-            Problem("job-record-missing", sentence, file, "it may have been cleaned, or be another user's")
-        )
-    return Job(site, job_id, application_id, JobPlan.from_text(site.store.read(file).decode()))
+        step = "it may have been cleaned, or lie below another YARN_SUBMITTER_ROOT"
+        raise UsageError(Problem("job-record-missing", sentence, file, step))
+    try:
+        plan = JobPlan.from_text(site.store.read(file).decode())
+    except ValueError as error:  # a ContractError, too
+        sentence = f"The record of job {job_id} cannot be read; another version may have written it."
+        raise UsageError(Problem("job-record-broken", sentence, f"{file}: {error}")) from error
+    return Job(site, job_id, application_id, plan)

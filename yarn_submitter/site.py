@@ -14,6 +14,8 @@ from yarn_submitter.hadoopconf import HadoopConf, current_user, find_conf_dir, l
 from yarn_submitter.rest import ResourceManager
 from yarn_submitter.store import HdfsStore
 
+_ROOT = "YARN_SUBMITTER_ROOT"
+
 
 @dataclass(frozen=True)
 class Site:
@@ -48,18 +50,26 @@ class Site:
 
     @property
     def paths(self) -> JobPaths:
-        """Return the user's place on the store: below YARN_SUBMITTER_ROOT when it is set, else in the home."""
-        root = self.environ.get("YARN_SUBMITTER_ROOT", "").rstrip("/")
-        return JobPaths(f"{root}/{self.user}" if root else f"/user/{self.user}/.yarn-submitter")
+        """Return the user's place on the store."""
+        return self.paths_of(self.user)
+
+    def paths_of(self, user: str) -> JobPaths:
+        """Return a user's place on the store: below YARN_SUBMITTER_ROOT when it is set, else in the home."""
+        root = self.environ.get(_ROOT, "").rstrip("/")
+        return JobPaths(f"{root}/{user}" if root else f"/user/{user}/.yarn-submitter")
 
 
 def open_site(cluster: str, environ: Mapping[str, str] | None = None) -> Site:
     """Return the cluster that `--cluster` names, or the one of HADOOP_CONF_DIR when it names none.
 
     Raises:
-        UsageError: There is none, or its configuration is broken.
+        UsageError: There is none, or its configuration is broken, or YARN_SUBMITTER_ROOT is no absolute path.
     """
     env = dict(os.environ if environ is None else environ)
+    root = env.get(_ROOT, "")
+    if root and not root.startswith("/"):
+        sentence = f"{_ROOT} is {root!r}, which is not an absolute path on the cluster's store."
+        raise UsageError(Problem("root-relative", sentence, "", f"export {_ROOT}=/some/directory, or unset it"))
     if cluster:
         return _sandbox_site(cluster, env)
     conf_dir = find_conf_dir(env)

@@ -1,0 +1,200 @@
+"""A job is found again by id, application id or name; killed by its agent or by YARN; swept when nobody else does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from client_fakes import APP, JOB, USER, PretendCluster, job_plan, pretend_cluster
+from fakes import SECRET, AgentThread, plan, role, write_job_files
+from httpstandin import closed_port
+
+from am.contract import states, wire
+from am.contract.events import AgentStarted, JobEnded
+from am.contract.job import CERTIFICATE_FILE, access_file, agent_file, staging_dir
+from yarn_submitter.errors import DeniedError, SubmitterError, UsageError
+from yarn_submitter.job import find_job, ours
+
+OTHER_APP, OTHER_JOB = "application_1700000000000_0002", "20260102t030405-bbbbbb"
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[PretendCluster]:
+    """A cluster that knows one job of ours."""
+    with pretend_cluster(tmp_path) as served:
+        served.add_app("RUNNING")
+        served.add_job()
+        yield served
+
+
+@pytest.mark.parametrize("name", [APP, JOB, "fit"])
+def test_a_job_is_found(cluster: PretendCluster, name: str) -> None:
+    """By YARN's id, by ours, by its name."""
+    job = find_job(cluster.site(), name)
+    assert (job.id, job.application_id, job.plan) == (JOB, APP, job_plan())
+
+
+@pytest.mark.parametrize(
+    ("name", "problem_id"),
+    [
+        ("application_1700000000000_0009", "job-unknown"),
+        ("20260102t030405-ffffff", "job-unknown"),
+        ("other", "job-unknown"),
+        ("fi", "job-unknown"),
+        ("", "job-unknown"),
+    ],
+)
+def test_an_unknown_job(cluster: PretendCluster, name: str, problem_id: str) -> None:
+    """What is not there is said to be so, and how to see what is."""
+    with pytest.raises(UsageError) as refused:
+        find_job(cluster.site(), name)
+    (problem,) = refused.value.problems
+    assert (problem.id, repr(name) in problem.sentence, "job list" in problem.next_step) == (problem_id, True, True)
+
+
+def test_somebody_elses_application_is_no_job(cluster: PretendCluster) -> None:
+    """An application that we did not submit is none of ours, whatever its name."""
+    cluster.apps[0]["applicationTags"] = "other"
+    for name in (APP, "fit"):
+        with pytest.raises(UsageError, match="job-unknown"):
+            find_job(cluster.site(), name)
+
+
+def test_a_name_means_the_one_that_lives(cluster: PretendCluster) -> None:
+    """However many of that name have ended, before or after it."""
+    cluster.add_app("FINISHED", OTHER_APP, OTHER_JOB, finalStatus="SUCCEEDED")
+    cluster.add_job(job_plan(OTHER_JOB))
+    assert find_job(cluster.site(), "fit").id == JOB
+
+
+def test_a_name_means_the_newest_that_has_ended(cluster: PretendCluster) -> None:
+    """When none lives."""
+    cluster.apps[0].update(state="FINISHED", finalStatus="FAILED")
+    cluster.add_app("KILLED", OTHER_APP, OTHER_JOB, finalStatus="KILLED")
+    cluster.add_job(job_plan(OTHER_JOB))
+    assert find_job(cluster.site(), "fit").id == OTHER_JOB
+
+
+def test_a_name_that_several_share_is_an_error(cluster: PretendCluster) -> None:
+    """Live ones are listed with what tells them apart."""
+    cluster.add_app("ACCEPTED", OTHER_APP, OTHER_JOB)
+    with pytest.raises(UsageError) as refused:
+        find_job(cluster.site(), "fit")
+    (problem,) = refused.value.problems
+    assert (problem.id, "2 live jobs" in problem.sentence) == ("job-ambiguous", True)
+    assert [line.split() for line in problem.evidence.splitlines()] == [
+        [OTHER_APP, OTHER_JOB, USER, "ACCEPTED"],
+        [APP, JOB, USER, "RUNNING"],
+    ]
+
+
+def test_my_job_comes_before_anothers_of_that_name(cluster: PretendCluster) -> None:
+    """Another user's live job of the same name neither hides mine nor makes the name ambiguous."""
+    cluster.add_app("RUNNING", OTHER_APP, OTHER_JOB, user="bob")
+    assert find_job(cluster.site(), "fit").id == JOB
+    cluster.apps[1].update(state="FINISHED", finalStatus="SUCCEEDED")
+    assert find_job(cluster.site(), "fit").id == JOB
+
+
+def test_anothers_job_is_read_from_its_owners_place(cluster: PretendCluster) -> None:
+    """Who may read it, an administrator, sees it by id and by name."""
+    cluster.add_app("RUNNING", OTHER_APP, OTHER_JOB, user="bob", name="bobs")
+    theirs = job_plan(OTHER_JOB, name="bobs", user="bob", job_dir=f"/user/bob/.yarn-submitter/jobs/{OTHER_JOB}")
+    cluster.add_job(theirs)
+    for name in (OTHER_APP, OTHER_JOB, "bobs"):
+        assert find_job(cluster.site(), name).plan == theirs
+
+
+def test_a_job_that_yarn_has_forgotten_is_found_by_our_id(cluster: PretendCluster) -> None:
+    """Its record on the store is enough."""
+    cluster.apps.clear()
+    job = find_job(cluster.site(), JOB)
+    assert (job.id, job.application_id) == (JOB, "")
+    with pytest.raises(UsageError, match="job-unknown"):
+        find_job(cluster.site(), "fit")
+
+
+@pytest.mark.parametrize("damage", ["gone", "no json", "no job"])
+def test_a_job_without_a_record(cluster: PretendCluster, damage: str) -> None:
+    """A record that is gone or damaged is a sentence, not a bug of ours."""
+    path = f"{job_plan().job_dir}/spec/job.json"
+    if damage == "gone":
+        del cluster.files[path]
+    else:
+        cluster.put(path, {"no json": "{", "no job": "{}"}[damage])
+    with pytest.raises(SubmitterError) as refused:
+        find_job(cluster.site(), JOB)
+    (problem,) = refused.value.problems
+    assert problem.id == ("job-record-missing" if damage == "gone" else "job-record-broken")
+    assert path in problem.evidence
+
+
+def test_the_view_says_who_was_heard(cluster: PretendCluster) -> None:
+    """Of a job that has ended the history speaks."""
+    end = JobEnded(30.0, states.SUCCEEDED, 0, "task", "", "all is well")
+    cluster.apps[0].update(state="FINISHED", finalStatus="SUCCEEDED")
+    cluster.add_job(events={"1-1": [AgentStarted(1.0, 1, "nm", 1, APP), end]})
+    view, source = find_job(cluster.site(), JOB).view()
+    assert (view.state, view.verdict, source) == (states.SUCCEEDED, end, "history")
+
+
+def test_only_our_applications_are_ours(cluster: PretendCluster) -> None:
+    """The tag tells; its value is our id."""
+    cluster.add_app("RUNNING", OTHER_APP, applicationTags="yarn-submitter")
+    apps = cluster.site().resource_manager.list_apps()
+    assert [(job_id, app.id) for job_id, app in ours(apps)] == [(JOB, APP)]
+
+
+def test_a_kill_goes_to_the_agent(cluster: PretendCluster, tmp_path: Path) -> None:
+    """The agent is told who wants it and why, and ends the job itself; YARN is not asked."""
+    planned = plan(role("worker", 1))
+    write_job_files(tmp_path, planned)
+    agent = AgentThread(planned, tmp_path)
+    access = {
+        "certificate": (tmp_path / CERTIFICATE_FILE).read_text(),
+        "client_token": wire.client_token(SECRET),
+    }
+    cluster.put(access_file(job_plan().job_dir), json.dumps(access))
+    cluster.put(agent_file(job_plan().job_dir), json.dumps({"host": "127.0.0.1", "port": agent.port}))
+    assert find_job(cluster.site(), JOB).kill("enough") == "agent"
+    verdict = agent.verdict()
+    assert (verdict.state, verdict.exit_code) == (states.KILLED, 137)
+    for word in (USER, "enough"):
+        assert word in verdict.message
+    assert cluster.killed == []
+
+
+@pytest.mark.parametrize("agent", [False, True])
+def test_without_an_agent_yarn_kills(cluster: PretendCluster, tmp_path: Path, agent: bool) -> None:
+    """When there is no agent yet, or it does not answer."""
+    if agent:
+        write_job_files(tmp_path, plan())
+        access = {"certificate": (tmp_path / CERTIFICATE_FILE).read_text(), "client_token": "x"}
+        cluster.put(access_file(job_plan().job_dir), json.dumps(access))
+        host, _, port = closed_port().partition(":")
+        cluster.put(agent_file(job_plan().job_dir), json.dumps({"host": host, "port": int(port)}))
+    assert find_job(cluster.site(), JOB).kill("enough") == "resourcemanager"
+    assert cluster.killed == [(APP, "enough")]
+
+
+def test_sweeping_leaves_the_jobs_record(cluster: PretendCluster) -> None:
+    """Staging and Skein's files of this application go, everything else stays."""
+    job_dir = job_plan().job_dir
+    cluster.put(f"{staging_dir(job_dir)}/secret", "x")
+    cluster.put(f"/user/{USER}/.skein/{APP}/skein.jar", "x")
+    cluster.put(f"/user/{USER}/.skein/{OTHER_APP}/skein.jar", "x")
+    cluster.put(f"{job_dir}/output/x", "x")
+    find_job(cluster.site(), JOB).sweep()
+    assert cluster.names(job_dir) == ["output/x", "spec/job.json"]
+    assert cluster.names(f"/user/{USER}/.skein") == [f"{OTHER_APP}/skein.jar"]
+
+
+def test_a_refused_kill_is_told(cluster: PretendCluster) -> None:
+    """Who may not end a job learns that."""
+    from httpstandin import Reply
+
+    cluster.faults.append(lambda request: Reply(403, b"{}") if request.method == "PUT" else None)
+    with pytest.raises(DeniedError, match="rm-denied"):
+        find_job(cluster.site(), JOB).kill("")

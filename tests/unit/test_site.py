@@ -1,0 +1,66 @@
+"""A cluster is found by --cluster or HADOOP_CONF_DIR; what is wrong with either is a sentence with the next step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from client_fakes import USER, PretendCluster, pretend_cluster
+
+from yarn_submitter.errors import UsageError
+from yarn_submitter.site import open_site
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[PretendCluster]:
+    """A cluster."""
+    with pretend_cluster(tmp_path) as served:
+        yield served
+
+
+@pytest.fixture(autouse=True)
+def _no_sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def test_the_cluster_of_the_environment(cluster: PretendCluster) -> None:
+    """HADOOP_CONF_DIR names it, HADOOP_USER_NAME who works on it; nothing is asked before it is needed."""
+    site = open_site("", cluster.environ)
+    assert (site.name, site.user, site.option) == (str(cluster.conf_dir), USER, "")
+    assert site.conf.default_fs == "hdfs://nn:9000"
+    assert cluster.asked == []
+    assert site.store.status("/") is not None
+
+
+@pytest.mark.parametrize(
+    ("root", "base"), [("", f"/user/{USER}/.yarn-submitter"), ("/ys", f"/ys/{USER}"), ("/ys/", f"/ys/{USER}")]
+)
+def test_the_users_place(cluster: PretendCluster, root: str, base: str) -> None:
+    """In the home, or below YARN_SUBMITTER_ROOT; the same rule tells another user's."""
+    site = open_site("", {**cluster.environ, "YARN_SUBMITTER_ROOT": root})
+    assert site.paths.base == base
+    assert site.paths_of("bob").base == base.replace(USER, "bob")
+
+
+@pytest.mark.parametrize(
+    ("option", "environ", "problem_id", "words"),
+    [
+        ("", {}, "no-cluster", ["HADOOP_CONF_DIR", "--cluster sandbox", "job sandbox up"]),
+        ("", {"HADOOP_CONF_DIR": ""}, "no-cluster", ["HADOOP_CONF_DIR"]),
+        ("", {"HADOOP_CONF_DIR": "/none"}, "conf-broken", ["/none"]),
+        ("prod", {}, "cluster-unknown", ["'prod'", "sandbox:NAME", "HADOOP_CONF_DIR"]),
+        ("sandbox", {}, "sandbox-unknown", ["job sandbox up"]),
+        ("sandbox:", {}, "sandbox-unknown", ["job sandbox up"]),
+        ("sandbox:two", {}, "sandbox-unknown", ["two", "job sandbox up"]),
+        ("", {"HADOOP_CONF_DIR": "/none", "YARN_SUBMITTER_ROOT": "ys"}, "root-relative", ["'ys'", "absolute"]),
+    ],
+)
+def test_no_cluster(option: str, environ: dict[str, str], problem_id: str, words: list[str]) -> None:
+    """Each way of having none has its sentence."""
+    with pytest.raises(UsageError) as refused:
+        open_site(option, environ)
+    (problem,) = refused.value.problems
+    assert problem.id == problem_id
+    for word in words:
+        assert word in problem.text()
