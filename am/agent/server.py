@@ -8,6 +8,7 @@ import json
 import logging
 import ssl
 import typing
+import weakref
 
 from aiohttp import web
 
@@ -20,6 +21,7 @@ if typing.TYPE_CHECKING:
 
     from am.agent.loop import JobLoop
 
+CLOSING_ROUNDS = 5  # of the event loop, in which a connection that was cut lets its socket go
 KEEPALIVE_S = 2 * wire.MAX_HOLD_S
 LOG = logging.getLogger(__name__)
 TASK, CLIENT = "task", "client"
@@ -54,6 +56,7 @@ class Server:
             ("GET", "/events"): (CLIENT, self._events),
         }
         self._runner: web.AppRunner | None = None
+        self._transports: weakref.WeakSet[asyncio.Transport] = weakref.WeakSet()
         self._encoded: dict[bool, tuple[wire.Orders, bytes]] = {}
 
     async def listen(self, ports: tuple[int, ...]) -> int:
@@ -83,17 +86,18 @@ class Server:
 
     async def close(self) -> None:
         """Stop listening and end open connections."""
-        if self._runner is None or self._runner.server is None:
+        if self._runner is None:
             return
-        transports = [connection.transport for connection in self._runner.server.connections]
         await self._runner.cleanup()
-        for transport in transports:
-            if transport is not None:
-                transport.abort()  # a TLS connection closes only when its other side does, too
-        await asyncio.sleep(0)
+        for transport in list(self._transports):
+            transport.abort()  # a TLS connection closes only when its other side does, too
+        for _ in range(CLOSING_ROUNDS):
+            await asyncio.sleep(0)
 
     async def _handle(self, request: web.Request) -> web.Response:
         self._loop.answering(1)
+        if request.transport is not None:
+            self._transports.add(request.transport)
         try:
             return await self._answer(request)
         except Refusal as refusal:

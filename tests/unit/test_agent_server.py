@@ -172,6 +172,7 @@ def test_a_beat_is_held_until_there_is_an_order(agent, executor):
     known = executor.post("/beat", wire.Beat("c0", 2, 0.0), wire.Orders)
     assert (known.order, known.topology) == (wire.START, {})
     finish(executor, 1, "c0", "c1")
+    assert agent.verdict().state == "FAILED"
 
 
 def test_beats_of_a_large_job_are_not_held(directory):
