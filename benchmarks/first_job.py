@@ -121,7 +121,7 @@ def show(document: dict[str, object], table: list[Row]) -> None:
     for row in table:
         budget = "" if row.budget is None else f"{row.budget:g} {row.unit}"
         kept = {True: "yes", False: "NO", None: ""}[row.kept]
-        print(f"{row.what:58} {f'{row.measured:.3g} {row.unit}':>12} {budget:>9}  {kept}")
+        print(f"{row.what:58} {f'{row.measured:.3g} {row.unit}':>12} {budget:>9}  {kept:4}{row.note}".rstrip())
 
 
 def print_columns(title: str, rows: dict[str, dict[str, float]]) -> None:
