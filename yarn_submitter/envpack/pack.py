@@ -156,17 +156,9 @@ def pack(
             part.unlink(missing_ok=True)
         remember(facts)
         progress("removing temporary files")
-    return PackReport(
-        target,
-        written.size_bytes,
-        written.unpacked_bytes,
-        written.files,
-        written.sha256,
-        python.full_version,
-        imports,
-        tuple(proof["libraries"]),
-        {step: round(value, 1) for step, value in seconds.items()},
-    )
+    archive = (target, written.size_bytes, written.unpacked_bytes, written.files, written.sha256)
+    rounded = {step: round(value, 1) for step, value in seconds.items()}
+    return PackReport(*archive, python.full_version, imports, tuple(proof["libraries"]), rounded)
 
 
 def _check_target(target: Path) -> None:
