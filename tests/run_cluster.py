@@ -33,7 +33,8 @@ def main() -> int:
     environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "HADOOP_CONF_DIR")}
     environment["PATH"] = f"{home / 'bin'}{os.pathsep}{environment['PATH']}"
     command = [str(home / "bin" / "pytest"), "--rootdir", str(ROOT), "-c", str(ROOT / "pyproject.toml")]
-    arguments = sys.argv[1:] or [str(ROOT / "tests" / "cluster")]
+    chosen = any(not word.startswith("-") for word in sys.argv[1:])
+    arguments = [*sys.argv[1:], *([] if chosen else [str(ROOT / "tests" / "cluster")])]
     return subprocess.run([*command, "-v", *arguments], env=environment, cwd=BUILD, check=False).returncode
 
 
