@@ -201,6 +201,8 @@ def driver_environment(environ: Mapping[str, str], directory: Path) -> dict[str,
     env["PATH"] = _program_path(env)
     env["SKEIN_CONFIG"] = str(directory / "skein")
     env["TMPDIR"] = str(directory)
+    if sys.version_info < (3, 12):  # skein imports distutils; setuptools would put its own before Python's: 0.15 s
+        env.setdefault("SETUPTOOLS_USE_DISTUTILS", "stdlib")
     own = f"{_JAVA_OPTIONS} -Djava.io.tmpdir={directory}"
     env["SKEIN_DRIVER_JAVA_OPTIONS"] = f"{own} {env.get('SKEIN_DRIVER_JAVA_OPTIONS', '')}".strip()
     return env
