@@ -49,6 +49,7 @@ class Run:
         job_id: Ours; empty for raw Skein.
         ended: When the client returned, seconds since the epoch.
         lines: What the client told, each with its time of arrival.
+        load: The machine's load average when it was typed.
         uploaded_bytes: What Skein had put on HDFS at the submission; 0 when it was not asked for.
     """
 
@@ -63,8 +64,9 @@ class Run:
     application_id: str
     job_id: str
     ended: float
-    lines: list[tuple[float, str]] = field(repr=False, default_factory=list)
-    uploaded_bytes: int = 0
+    load: float
+    lines: list[tuple[float, str]] = field(repr=False)
+    uploaded_bytes: int
 
     def columns(self) -> dict[str, float]:
         """Return the columns of the comparison."""
@@ -79,6 +81,7 @@ class Run:
             "agent MB": self.peaks.of("agent"),
             "executor MB": self.peaks.of("executor"),
             "CPU s": self.processor_s,
+            "load": self.load,
         }
 
 
@@ -161,13 +164,8 @@ class Arena:
             RuntimeError: The job did not succeed.
         """
         marks = marks or self.marks()
-        if contestant == OURS:
-            line = words or self.job_words(marks, containers, files=files)
-        else:
-            address = "cold" if contestant == COLD else self._address
-            script = [sys.executable, str(HERE / "skein_client.py"), "run", address]
-            line = [*script, str(containers), self.command(marks, "1"), *files]
-        before = self._processor_s(contestant)
+        line = words or self._words(contestant, marks, containers, files)
+        before, load = self._processor_s(contestant), os.getloadavg()[0]
         with Watch(self.info.id, period_s) as watch:
             typed = time.time()
             client = self._popen(line)
@@ -188,20 +186,28 @@ class Arena:
         starts, exits = times(marks, "start"), times(marks, "exit")
         used = self._processor_s(contestant) - before + usage.ru_utime + usage.ru_stime
         return Run(
-            contestant,
-            containers,
-            submitted - typed,
-            min(starts) - typed,
-            max(starts) - typed,
-            returned - max(exits),
-            used,
-            watch.peaks,
-            found[1],
-            found[2] or "",
-            returned,
-            lines,
-            uploaded,
+            contestant=contestant,
+            containers=containers,
+            submitted_s=submitted - typed,
+            first_s=min(starts) - typed,
+            last_s=max(starts) - typed,
+            returned_s=returned - max(exits),
+            processor_s=used,
+            peaks=watch.peaks,
+            application_id=found[1],
+            job_id=found[2] or "",
+            ended=returned,
+            load=load,
+            lines=lines,
+            uploaded_bytes=uploaded,
         )
+
+    def _words(self, contestant: str, marks: Path, containers: int, files: tuple[str, ...]) -> list[str]:
+        if contestant == OURS:
+            return self.job_words(marks, containers, files=files)
+        address = "cold" if contestant == COLD else self._address
+        script = [sys.executable, str(HERE / "skein_client.py"), "run", address]
+        return [*script, str(containers), self.command(marks, "1"), *files]
 
     def settle(self) -> None:
         """Wait until no container's process lives."""
