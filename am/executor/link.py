@@ -90,12 +90,17 @@ class AgentLink:
             except OSError as error:
                 said.append(f"{port}: {_words(error)}")
                 connection.close()
+                if isinstance(error, socket.timeout):  # a stranger that says nothing: the next try begins elsewhere
+                    self._move(port, len(self.ports))
                 continue
             self._connection = connection
-            self.ports.remove(port)
-            self.ports.insert(0, port)
+            self._move(port, 0)
             return
         raise LinkDownError(f"at {self.host} no agent of this job answers ({'; '.join(said)})")
+
+    def _move(self, port: int, place: int) -> None:
+        self.ports.remove(port)
+        self.ports.insert(place, port)
 
     def local_address(self) -> str:
         """Return the address of our end of the connection; empty when there is none."""
