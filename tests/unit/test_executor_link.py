@@ -14,7 +14,7 @@ from am.executor.link import AgentLink, LinkDownError
 def test_a_stranger_who_says_nothing_is_asked_last_the_next_time() -> None:
     """A port that takes connections and is silent uses up one try at most; refused ones keep their place."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        port, closed = silent.getsockname()[1], closed_port()
+        port, closed = silent.getsockname()[1], int(closed_port().rpartition(":")[2])
         link = AgentLink("127.0.0.1", [port, closed], ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), "token")
         with pytest.raises(LinkDownError, match=f"{port}: .*timed out"):
             link.connect(0.2)
