@@ -1,0 +1,238 @@
+"""Documentation is tried like code: links lead somewhere, error ids are explained, commands can be typed."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import fnmatch
+import importlib
+import itertools
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from yarn_submitter.cli import VERBS
+from yarn_submitter.load import load
+from yarn_submitter.options import BY_NAME, OPTIONS
+
+ROOT = Path(__file__).parent.parent
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CHANGELOG.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "examples" / "README.md",
+]
+MODULES = sorted(path for top in ("am", "yarn_submitter") for path in (ROOT / top).rglob("*.py"))
+LINK = re.compile(r"\[[^]]*\]\(([^)\s]+)\)")
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+ID = re.compile(r"[a-z]+(-[a-z0-9]+)+\Z")
+# Ids that are no errors of a job: what the agent answers to a request it refuses (drawn in wire.py) goes to no person.
+WIRE_REFUSALS = {"not-understood", "wrong-token", "no-such-path", "too-large", "job-ended", "unknown-role",
+                 "role-complete", "not-registered"}  # fmt: skip
+
+
+def page_name(page: Path) -> str:
+    """Return a page as it is written in the project."""
+    return page.relative_to(ROOT).as_posix()
+
+
+def prose(page: Path) -> str:
+    """Return a page without its blocks of code."""
+    return FENCE.sub("", page.read_text(encoding="utf-8"))
+
+
+def anchors(page: Path) -> set[str]:
+    """Return what a link may name within a page: its headings, as they are written in links."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every link within the project names a file that is there, and a heading of it."""
+    broken = []
+    for link in LINK.findall(prose(page)):
+        target, _, anchor = link.partition("#")
+        if "://" in target or target.startswith("mailto:"):
+            continue
+        file = (page.parent / target).resolve() if target else page
+        if not file.exists() or (anchor and anchor not in anchors(file)):
+            broken.append(link)
+    assert broken == []
+
+
+def test_every_page_can_be_found() -> None:
+    """Each page of docs/ is linked from the README or from a page that is."""
+    found, todo = set(), [ROOT / "README.md"]
+    while todo:
+        page = todo.pop()
+        found.add(page)
+        links = [
+            (page.parent / link.partition("#")[0]).resolve() for link in LINK.findall(prose(page)) if "://" not in link
+        ]
+        todo += [link for link in links if link.suffix == ".md" and link.exists() and link not in found]
+    assert [page_name(page) for page in PAGES if page not in found] == []
+
+
+def ids_in_code() -> dict[str, str]:
+    """Return error id -> a place that raises it."""
+    found: dict[str, str] = {}
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            for problem_id in given_ids(node):
+                found.setdefault(problem_id, f"{page_name(path)}:{getattr(node, 'lineno', 0)}")
+    return {problem_id: place for problem_id, place in found.items() if problem_id not in WIRE_REFUSALS}
+
+
+def given_ids(node: ast.AST) -> Iterator[str]:
+    """Yield what is an error id by its place in the code: of a Problem, a verdict, a lost task, a refused file."""
+    if isinstance(node, ast.Call):
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        places = {"Problem": 0, "add": 0, "FailureError": 1, "JobEnded": 4, "never_up": 4, "lose": 4, "end_now": 2,
+                  "LoseTask": 1, "replace": -1}.get(name)  # fmt: skip
+        values = [keyword.value for keyword in node.keywords if keyword.arg in ("problem", "id")]
+        values += [node.args[places]] if places is not None and 0 <= places < len(node.args) else []
+        yield from (text for value in values for text in texts(value))
+    elif isinstance(node, ast.Return) and node.value is not None:
+        first = node.value.elts[0] if isinstance(node.value, ast.Tuple) and node.value.elts else node.value
+        yield from (text for text in texts(first) if "-" in text)
+    elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield from re.findall(r"(?<= )\[([a-z]+(?:-[a-z0-9]+)+)\]", node.value)
+    elif isinstance(node, ast.Assign) and any(getattr(target, "id", "") == "problem" for target in node.targets):
+        yield from texts(node.value)
+
+
+def texts(node: ast.AST) -> Iterator[str]:
+    """Yield the ids that an expression may be."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str) and ID.match(node.value):
+        yield node.value
+    elif isinstance(node, ast.JoinedStr):
+        parts = [part.value if isinstance(part, ast.Constant) else "*" for part in node.values]
+        pattern = "".join(str(part) for part in parts)
+        if ID.match(pattern.replace("*", "x")):
+            yield pattern
+    elif isinstance(node, ast.IfExp):
+        yield from (*texts(node.body), *texts(node.orelse))
+    elif isinstance(node, ast.BoolOp):
+        yield from (text for value in node.values for text in texts(value))
+
+
+def explained() -> list[list[str]]:
+    """Return the rows of docs/errors.md."""
+    page = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    rows = [
+        [cell.strip() for cell in line.strip("|").split(" | ")] for line in page.splitlines() if line.startswith("| ")
+    ]
+    return [row for row in rows if row[0].strip() not in ("id", "---")]
+
+
+def test_every_error_is_explained() -> None:
+    """docs/errors.md has one line for each id in the code, and for no other."""
+    in_code, on_page = ids_in_code(), [row[0].strip() for row in explained()]
+    words = {
+        word
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        for word in re.findall(r"[\w-]+", node.value)
+    }
+    patterns = [pattern for pattern in in_code if "*" in pattern]
+    wrong = {
+        "not explained": {key: place for key, place in sorted(in_code.items()) if not fnmatch.filter(on_page, key)},
+        "explained, not in the code": sorted(
+            key for key in set(on_page) - words if not any(fnmatch.fnmatch(key, pattern) for pattern in patterns)
+        ),
+        "explained twice": sorted({key for key in on_page if on_page.count(key) > 1}),
+    }
+    assert wrong == {"not explained": {}, "explained, not in the code": [], "explained twice": []}
+
+
+def test_every_explanation_is_whole() -> None:
+    """Four cells: id, exit code, what it means, what to do."""
+    assert [row for row in explained() if len(row) != 4 or not all(cell.strip(" |") for cell in row)] == []
+
+
+def commands(page: Path) -> Iterator[str]:
+    """Yield each `job` command line in a page's blocks `sh` and `console`, continued lines put together."""
+    for language, block in FENCE.findall(page.read_text(encoding="utf-8")):
+        if language not in ("sh", "console"):
+            continue
+        for line in block.replace("\\\n", " ").splitlines():
+            typed = line.strip().split(" # ")[0].strip()
+            if language == "console" and not typed.startswith("$ "):
+                continue  # what the command answered
+            words = typed.removeprefix("$ ").split()
+            if Path(words[0]).name == "job" and "..." not in words:
+                yield typed.removeprefix("$ ")
+
+
+SHOWN = [(page_name(page), command) for page in PAGES for command in commands(page)]
+
+
+@pytest.mark.parametrize(("page", "command"), SHOWN)
+def test_a_shown_command_can_be_typed(page: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every `job` command of the documentation is one that the program takes."""
+    words = shlex.split(command)[1:]
+    assert words[0] in VERBS or words[0].startswith("-"), command
+    if words[0] == "run":
+        monkeypatch.chdir(tmp_path)
+        make_what_it_names(words[1:])
+        load(words[1:])
+    elif words[0] in VERBS:
+        module = importlib.import_module(f"yarn_submitter.cli.{words[0]}")
+        parser = argparse.ArgumentParser(f"job {words[0]}", allow_abbrev=False)
+        module.configure(parser)
+        parser.parse_args(words[1:])
+
+
+def make_what_it_names(words: list[str]) -> None:
+    """Put the local files of a command line into the current directory."""
+    for option, value in itertools.pairwise(words):
+        if option == "--localization" and "://" not in value:
+            path = Path(value.split("#")[0].split(":")[0])
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        elif option == "--src":
+            Path(value).mkdir(parents=True, exist_ok=True)
+        elif option == "-f":
+            Path(value).parent.mkdir(parents=True, exist_ok=True)
+            source = ROOT / value
+            assert source.exists(), value
+            Path(value).write_text(source.read_text())
+
+
+def test_there_are_commands_to_try() -> None:
+    """The pattern that finds commands finds some on the pages that have most."""
+    assert {"README.md", "examples/README.md", "docs/quickstart.md"} <= {page for page, _ in SHOWN}
+
+
+def test_every_option_is_documented() -> None:
+    """docs/job-run.md names each option of the table, and no option that is none."""
+    page = (ROOT / "docs" / "job-run.md").read_text(encoding="utf-8")
+    table = [line for line in page.splitlines() if line.startswith("| `-")]
+    named = {name.lstrip("-") for line in table for name in re.findall(r"`(--?\w+)`", line.split("|")[1])}
+    assert named == {option.name for option in OPTIONS}
+    mentioned = set(re.findall(r"--(\w+)", page)) - {"help", "option"}
+    assert mentioned - set(BY_NAME) == set()
+
+
+def test_no_page_speaks_of_this_machine() -> None:
+    """No path of a machine on which this was written stands in what goes out."""
+    places = re.compile(r"(?<![\w.])/(work|root|tmp/pytest)\b")
+    skipped = {".git", ".venv", "build", "dist"}
+    files = [
+        path
+        for path in ROOT.rglob("*")
+        if path.suffix in (".md", ".py", ".toml", ".yaml", ".xml", ".json", ".list")
+        and not skipped & {part for part in path.relative_to(ROOT).parts if part in skipped or part.startswith(".")}
+    ]
+    found = [
+        f"{page_name(path)}:{number}: {line.strip()[:80]}"
+        for path in files
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if places.search(line)
+    ]
+    assert found == []
