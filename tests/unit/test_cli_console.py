@@ -1,0 +1,142 @@
+"""Results go to stdout, talk to stderr; a pipe gets plain lines, now and then; errors are sentences with exit codes."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from yarn_submitter.cli import VERBS, main
+from yarn_submitter.cli.console import Console
+from yarn_submitter.errors import Problem, UsageError
+
+
+class Terminal(io.StringIO):
+    """A stream that is a terminal."""
+
+    def isatty(self) -> bool:
+        """Say so."""
+        return True
+
+
+def test_a_pipe_gets_plain_lines_and_few() -> None:
+    """Progress in a pipe is a line at most each two seconds; nothing is coloured or replaced."""
+    out, err = io.StringIO(), io.StringIO()
+    console = Console(out, err)
+    for percent in range(100):
+        console.progress(f"sending: {percent} %")
+    console.say("talk")
+    console.out("result")
+    assert out.getvalue() == "result\n"
+    assert err.getvalue() == "sending: 0 %\ntalk\n"
+
+
+def test_a_terminal_gets_one_line_that_changes() -> None:
+    """Progress is replaced by the next progress, and cleared before anything else is written."""
+    out, err = io.StringIO(), Terminal()
+    console = Console(out, err)
+    console.progress("one")
+    console.progress("two")
+    console.progress("two")
+    console.out("result\n")
+    console.say("talk")
+    assert err.getvalue() == "one\r\x1b[Ktwo\r\x1b[Ktalk\n"
+    assert out.getvalue() == "result\n"
+
+
+def test_json_keeps_other_letters() -> None:
+    """JSON on stdout is for people, too."""
+    out = io.StringIO()
+    Console(out, io.StringIO()).out_json({"name": "größer"})
+    assert json.loads(out.getvalue()) == {"name": "größer"}
+    assert "größer" in out.getvalue()
+
+
+def test_errors_are_told_with_id_evidence_and_next_step() -> None:
+    """One problem is one message; several are counted."""
+    err = io.StringIO()
+    one = Problem("no-such", "It is not there.", "seen: nothing\nat all", "look elsewhere")
+    Console(io.StringIO(), err).error(UsageError(one))
+    assert err.getvalue() == "job: It is not there. [no-such]\n  seen: nothing\n  at all\n  next: look elsewhere\n"
+    err = io.StringIO()
+    Console(io.StringIO(), err).error(UsageError(one, Problem("other", "Neither.")))
+    assert err.getvalue().splitlines()[:2] == ["job: 2 problems:", "It is not there. [no-such]"]
+    assert err.getvalue().splitlines()[-1] == "Neither. [other]"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "out", "err"),
+    [
+        ([], 64, "usage: job VERB", ""),
+        (["--help"], 0, "usage: job VERB", ""),
+        (["help"], 0, "usage: job VERB", ""),
+        (["--version"], 0, "yarn-submitter 0.", ""),
+        (["shwo"], 64, "", "did you mean show? [verb-unknown]"),
+        (["run", "--help"], 0, "usage: job run", ""),
+        (["run", "--name", "x", "-h"], 0, "usage: job run", ""),
+        (["show", "--help"], 0, "usage: job show", ""),
+        (["show"], 64, "", "usage: job show"),
+        (["show", "a", "b"], 64, "", "unrecognized arguments: b"),
+        (["show", "--jso", "a"], 64, "", "--jso"),
+        (["list", "--limit", "3"], 64, "", "--limit"),
+        (["run"], 64, "", "--name is absent. [name-absent]"),
+    ],
+)
+def test_exit_codes_of_the_command_line(
+    words: list[str], code: int, out: str, err: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Help is 0, a wrong command line 64, and nothing is a traceback."""
+    assert main(words) == code
+    said = capsys.readouterr()
+    assert out in said.out
+    assert err in said.err
+    assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """`job VERB --help` works for all of them, and `job --help` tells each in a line."""
+    assert main([verb, "--help"]) == 0
+    assert f"usage: job {verb}" in capsys.readouterr().out
+    main(["--help"])
+    assert f"  {verb:<8} {VERBS[verb]}" in capsys.readouterr().out
+
+
+def test_a_bug_of_ours_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What must not happen ends with 70 and the place of the details."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "yarn_submitter.cli.show", type(sys)("show"))  # a verb without `run`
+    assert main(["show", "x"]) == 70
+    said = capsys.readouterr().err
+    assert "[internal]" in said
+    report = tmp_path / "yarn-submitter" / "last-bug.txt"
+    assert str(report) in said
+    assert "AttributeError" in report.read_text()
+
+
+def test_a_reader_that_is_gone_is_no_error(tmp_path: Path) -> None:
+    """`job --help | head -1` ends quietly."""
+    environ = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "yarn_submitter.cli", "run", "--help"]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, env=environ, check=False, timeout=20)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_letters_that_the_terminal_does_not_know(tmp_path: Path) -> None:
+    """A terminal of an old encoding gets an escape, not a failure."""
+    environ = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    words = ["--name", "größer", "--input_path", "", "--worker_resources", "memory=1G", "--worker_launch_cmd", "x"]
+    command = [sys.executable, "-m", "yarn_submitter.cli", "run", *words, "--dry_run"]
+    done = subprocess.run(command, capture_output=True, env=environ, check=False, timeout=20)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"gr\\xf6\\xdfer" in done.stdout
