@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from am.contract.job import split_task
 from yarn_submitter.cli import DETACHED
 from yarn_submitter.cli.console import Console
-from yarn_submitter.cli.follow import Follower
 from yarn_submitter.errors import Problem, SubmitterError, UsageError
-from yarn_submitter.job import Job
 from yarn_submitter.load import Controls, load
 from yarn_submitter.localfiles import LocalFile, describe
 from yarn_submitter.options import CHOICE, FLAG, OPTIONS
 from yarn_submitter.plan import SubmissionPlan, local_paths, plan, to_text
-from yarn_submitter.site import open_site
 from yarn_submitter.spec import JobSpec
+
+if TYPE_CHECKING:  # what asks a cluster costs a dry run nothing
+    from yarn_submitter.job import Job
 
 NAME = "run"
 HELP = "run a training job and follow it"
@@ -40,6 +41,8 @@ def run(words: Sequence[str], console: Console) -> int:
 def _submit_and_follow(
     spec: JobSpec, files: dict[str, LocalFile], planned: SubmissionPlan, controls: Controls, console: Console
 ) -> int:
+    from yarn_submitter.job import Job
+    from yarn_submitter.site import open_site
     from yarn_submitter.submit import refuse, submit
 
     site = open_site(controls.cluster)
@@ -61,6 +64,8 @@ def _submit_and_follow(
 
 
 def _follow(job: Job, controls: Controls, console: Console) -> int:
+    from yarn_submitter.cli.follow import Follower
+
     def shows(task: str) -> bool:
         if controls.quiet or controls.json:
             return False
