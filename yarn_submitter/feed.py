@@ -31,6 +31,7 @@ PATIENCE_S = 60.0
 _SILENT_AGENT_S = 10.0
 _LAST_WORD_S = 15.0
 _AM_STOPPED = "am-stopped"  # the agent's word when YARN told its master to go
+_TASK_STOPPED = "executor-lost"  # and when YARN stopped a task
 _STOP_CODES = (137, 143)  # what SIGKILL and SIGTERM leave
 _NO_AGENT = "Application driver "  # Skein's words when the agent ended without finishing the application
 
@@ -210,8 +211,8 @@ def _doubtful(verdict: JobEnded) -> bool:
 
     When YARN loses the master, with its node, it stops everything of the job; an agent that still lives sees only that.
     """
-    stopped = verdict.state == states.FAILED and verdict.exit_code in _STOP_CODES
-    return stopped or verdict.problem == _AM_STOPPED
+    stopped = verdict.exit_code in _STOP_CODES or verdict.problem == _TASK_STOPPED
+    return (verdict.state == states.FAILED and stopped) or verdict.problem == _AM_STOPPED
 
 
 def _with_yarn(verdict: JobEnded, app: App | None) -> JobEnded:

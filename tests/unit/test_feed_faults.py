@@ -126,6 +126,7 @@ TERM = JobEnded(1.0, states.FAILED, 143, "task", "task-failed", "w:0 on h exited
         (GONE, app("KILLED", "KILLED", "by somebody"), 137, "am-stopped"),
         (TERM, LOST, 76, "am-lost"),
         (TERM, app("FINISHED", "FAILED", "w:0 on h exited with code 143"), 143, "task-failed"),
+        (replace(TERM, exit_code=76, problem="executor-lost", origin="yarn"), LOST, 76, "am-lost"),
         (replace(TERM, exit_code=3), LOST, 3, "task-failed"),
     ],
 )
