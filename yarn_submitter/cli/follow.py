@@ -83,12 +83,13 @@ class Follower:
         if not self._only_output:
             self._phase(before)
         for name, task in self._view.tasks.items():
-            if task.state != before.tasks[name].state and task.state != states.NEW:
+            known = before.tasks.get(name)  # a newer agent may have tasks that the plan has not
+            if task.state != states.NEW and (known is None or task.state != known.state):
                 self._task(task)
 
     def _phase(self, before: JobView) -> None:
         view, total = self._view, len(self._view.tasks)
-        if view.app is not None and "accepted" not in self._said and view.state == states.ACCEPTED:
+        if view.app is not None and not view.app.ended and view.state == states.ACCEPTED:
             self._once("accepted", f"accepted by YARN in queue {view.app.queue}, waiting for the agent's container")
         if view.state == states.STARTING and before.state != view.state:
             self._console.progress("the agent's container runs")
