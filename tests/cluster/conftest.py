@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from cluster.leftovers import Watch
-from cluster.typing_jobs import Typist
+from cluster.typing_jobs import JOB, Typist
 
 import yarn_submitter
-from yarn_submitter.sandbox import Sandbox, SandboxInfo, SandboxSettings
+from yarn_submitter.sandbox import Sandbox, SandboxInfo, require
 
 ROOT = Path(__file__).parent.parent.parent
 NAME = f"tests-{os.getpid()}"
@@ -45,12 +46,15 @@ def installed_wheel() -> None:
 
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[SandboxInfo]:
-    """A sandbox of two nodes, up for the whole run, gone after it."""
-    box = Sandbox(NAME)
+    """A sandbox of two nodes, up for the whole run, gone after it; the agent's archive is packed beside it."""
+    packing = subprocess.Popen([JOB, "pack", "--agent"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        yield box.up(SandboxSettings(nodes=2), lambda _: None)
+        subprocess.run([JOB, "sandbox", "up", "--name", NAME, "--nodes", "2"], check=True, capture_output=True)
+        assert packing.wait() == 0
+        yield require(NAME)
     finally:
-        box.down(delete=True)
+        packing.wait()
+        Sandbox(NAME).down(delete=True)
 
 
 @pytest.fixture(scope="session")

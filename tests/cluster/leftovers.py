@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -11,6 +12,10 @@ from cluster.typing_jobs import until
 from yarn_submitter.sandbox import SandboxInfo
 from yarn_submitter.site import Site, open_site
 
+# Names that Hadoop, Java, Skein, Python's tempfile or this program give to temporary files; others use /tmp, too.
+_MADE_BY_US = re.compile(
+    r"(hadoop|hsperfdata|skein|[Jj]etty|libnetty|lib\w+jni|leveldb|yarn|nm-|container_|ys[-_.]|tmp[a-z0-9_]{8}$)"
+)
 _MARK = "YARN_SUBMITTER_SANDBOX_ID="
 
 
@@ -36,8 +41,7 @@ def site_of(sandbox: SandboxInfo) -> Site:
 
 def temporary_files() -> set[str]:
     """Return the names in the machine's temporary directory that Hadoop, Skein, Java or we could have made."""
-    names = os.listdir(tempfile.gettempdir())
-    return {name for name in names if not name.startswith(("pytest", "pip-"))}
+    return {name for name in os.listdir(tempfile.gettempdir()) if _MADE_BY_US.match(name)}
 
 
 class Watch:

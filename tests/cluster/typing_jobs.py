@@ -74,7 +74,7 @@ class Running:
         if name == "out":
             self._news.put(None)
 
-    def wait_line(self, text: str, deadline_s: float = 60.0) -> str:
+    def wait_line(self, text: str, deadline_s: float = 120.0) -> str:
         """Return the first line (stdout or stderr, from the last wait on) that holds `text`."""
         end = time.monotonic() + deadline_s
         while True:
@@ -98,7 +98,7 @@ class Running:
         """Type Ctrl-C."""
         self.process.send_signal(signal.SIGINT)
 
-    def end(self, deadline_s: float = 90.0) -> Result:
+    def end(self, deadline_s: float = 180.0) -> Result:
         """Wait for the command's end."""
         try:
             code = self.process.wait(timeout=deadline_s)
@@ -133,7 +133,7 @@ class Typist:
         """Start `job WORDS`."""
         return Running(list(words), {**self.environment, **environment}, self.directory)
 
-    def type(self, *words: str, deadline_s: float = 90.0, **environment: str) -> Result:
+    def type(self, *words: str, deadline_s: float = 180.0, **environment: str) -> Result:
         """Run `job WORDS` to its end."""
         return self.start(*words, **environment).end(deadline_s)
 
