@@ -155,7 +155,9 @@ class PretendCluster:
         if parts[0] == "containers":
             infos = [{"fileName": name, "fileSize": str(len(data))} for name, data in files.items()]
             return _json({"containerLogsInfo": {"containerLogInfo": infos, "logAggregationType": "LOCAL"}})
-        data = files[parts[2]]
+        data = files.get(parts[2])
+        if data is None:
+            return Reply(404)
         last = data[-min(len(data), -int(request.params["size"])) :] if data else b""
         head = f"Container: {parts[1]}\nLogType:{parts[2]}\nLogLength:{len(data)}\nLogContents:\n"
         return Reply(body=head.encode() + last + f"\nEnd of LogType:{parts[2]}".encode())

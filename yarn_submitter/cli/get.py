@@ -36,22 +36,14 @@ def run(args: argparse.Namespace, console: Console) -> int:
     job = find_job(site, args.job)
     if not args.path:
         return _list(job, console, as_json=args.json)
-    source = _source(job, args.path.strip("/"))
-    found = site.store.status(source)
-    if found is None:
-        raise UsageError(
-            Problem("result-missing", f"The job left no {args.path}.", source, f"see what there is: job get {args.job}")
-        )
-    target = Path(args.to)
-    if found.is_dir:
-        site.store.download(source, target / Path(source).name, progress=lambda _: None)
-        place = target / Path(source).name
-    else:
-        target.mkdir(parents=True, exist_ok=True)
-        place = target / Path(source).name
-        with place.open("wb") as file:
-            for chunk in site.store.open(source):
-                file.write(chunk)
+    parts = args.path.strip("/").split("/")
+    leads_out = any(part in ("", ".", "..") for part in parts)
+    source = _source(job, "/".join(parts))
+    if leads_out or site.store.status(source) is None:
+        step = f"see what there is: job get {args.job}{site.option}"
+        raise UsageError(Problem("result-missing", f"The job left no {args.path}.", source, step))
+    place = Path(args.to) / parts[-1]
+    site.store.download(source, place)
     if args.json:
         console.out_json({"schema": 1, "id": job.id, "source": source, "path": str(place)})
     else:
@@ -70,7 +62,10 @@ def _source(job: Job, path: str) -> str:
 def _list(job: Job, console: Console, *, as_json: bool) -> int:
     rows: list[tuple[str, int]] = []
     for name in ("model", "checkpoint", "output"):
-        rows += _below(job, name, _source(job, name))
+        try:
+            rows += _below(job, name, _source(job, name))
+        except UsageError as error:  # on another file system, which is its owner's affair
+            console.say(f"{name}: {error.problems[0].sentence}")
     if as_json:
         console.out_json({"schema": 1, "id": job.id, "files": [{"path": path, "bytes": size} for path, size in rows]})
     elif rows:

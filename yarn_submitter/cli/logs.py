@@ -29,7 +29,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="one role, one task, or `agent` (default: all tasks)",
     )
     parser.add_argument("-f", "--follow", action="store_true", help="go on until the job ends")
-    parser.add_argument("--tail", type=int, default=0, metavar="N", help="only the last N lines of each file")
+    parser.add_argument("--tail", type=_count, default=0, metavar="N", help="only the last N lines of each file")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of lines")
+    return int(text)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
