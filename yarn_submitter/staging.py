@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import os
@@ -156,11 +157,16 @@ def _title(file: LocalFile) -> str:
 
 
 def pack_tree(file: LocalFile, target: Path, before_each: Callable[[], None] = lambda: None) -> None:
-    """Write a directory as tar.gz, its members without owner and time; a source tree without what it ignores.
+    """Write a directory as tar.gz; a source tree without what it ignores.
 
+    Members have no owner and no time, and neither has the archive: equal trees give equal bytes.
     `before_each` is called before each member; what it raises ends the packing.
     """
-    with tarfile.open(target, "w:gz", compresslevel=1) as packed:
+    with (
+        target.open("wb") as raw,
+        gzip.GzipFile("", "wb", compresslevel=1, fileobj=raw, mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w") as packed,
+    ):
         for name, path in tree_members(file.path, source=file.is_source):
             before_each()
             packed.add(path, name, recursive=False, filter=_anonymous)
