@@ -112,7 +112,13 @@ def _cannot_ask(role: str, resource: str) -> Problem:
     return Problem("resource-not-expressible", sentence, "memory, vcores and gpu can be asked for", "leave it out")
 
 
-def submit(plan: SubmissionPlan, site: Site, progress: Callable[[str], None], yarn: Yarn | None = None) -> Submitted:
+def submit(
+    plan: SubmissionPlan,
+    site: Site,
+    progress: Callable[[str], None],
+    yarn: Yarn | None = None,
+    agent_archive: Path | None = None,
+) -> Submitted:
     """Bring a plan to the cluster and return what became of it.
 
     Args:
@@ -120,6 +126,7 @@ def submit(plan: SubmissionPlan, site: Site, progress: Callable[[str], None], ya
         site: The cluster.
         progress: Told what is being done.
         yarn: Another way to submit than Skein's driver.
+        agent_archive: Another archive with the agent's environment than the one that is made on this machine.
 
     Raises:
         StagingError: Files could not be brought to the store.
@@ -134,7 +141,7 @@ def submit(plan: SubmissionPlan, site: Site, progress: Callable[[str], None], ya
         contextlib.closing(yarn or SkeinYarn(site.environ)) as door,
     ):
         code, code_hash = code_zip()
-        python = describe(str(agent_env(progress)))
+        python = describe(str(agent_archive or agent_env(progress)))
         staged = stage([python, *plan.staged], site.store, site.paths, progress)
         code_file = LocalFile("am.zip", False, len(code), code_hash, ".zip")
         written = staged.written_bytes + _put_code(site, object_path(site.paths, code_file), code)

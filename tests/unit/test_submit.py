@@ -1,0 +1,282 @@
+"""Submit substitutes the plan's placeholders and does nothing else; half-way failures leave nothing on the cluster."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from client_fakes import USER, FakeYarn, PretendCluster, pretend_cluster
+from httpstandin import Reply, Request
+
+from am.contract import wire
+from am.contract.job import JobPlan
+from yarn_submitter.errors import Problem, SubmitterError, UnreachableError, UsageError
+from yarn_submitter.load import load
+from yarn_submitter.localfiles import describe
+from yarn_submitter.plan import SubmissionPlan, local_paths, plan
+from yarn_submitter.submit import Submitted, new_id, refuse, submit
+
+BASE = f"/user/{USER}/.yarn-submitter"
+FS = "hdfs://nn:9000"
+SMALL = ["--worker_resources", "memory=1G", "--worker_launch_cmd", "python fit.py %input_path% %checkpoint_path%"]
+PS = ["--num_ps", "1", "--ps_resources", "memory=1G", "--ps_launch_cmd", "exec ps '<ys:id>'"]
+JOBS = {
+    "tensorflow": ["--name", "fit", "--input_path", "hdfs://nn:9000/in", "--num_workers", "2", *SMALL, *PS],
+    "files": [
+        *["--name", "files", "--framework", "generic", "--input_path", "data", *SMALL, "--src", "src", "--queue", "ml"],
+        *["--localization", "env.tar.gz:./env", "--localization", "data:./copy", "--env", "A=<ys:user>"],
+        *["--checkpoint_path", "/ckpt", "--done_when", "all", "--tf_worker0", "chief", "--wait_job_finish"],
+    ],
+}
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendCluster]:
+    """A cluster; the current directory holds the files of the jobs."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    here = tmp_path / "here"
+    for name in ("env.tar.gz", "data/a", "src/fit.py", "src/.git/x"):
+        (here / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / name).write_text(name)
+    monkeypatch.chdir(here)
+    (tmp_path / "agent.tar.gz").write_bytes(b"the agent's environment")
+    with pretend_cluster(tmp_path / "cluster") as served:
+        served.files |= {f"/user/{USER}": None, "/in": None}
+        yield served
+
+
+@dataclass
+class Attempt:
+    """A submission: the plan, the door, and what came of it."""
+
+    planned: SubmissionPlan
+    yarn: FakeYarn
+    done: Submitted | None = None
+
+
+def attempt(cluster: PretendCluster, tmp_path: Path, words: list[str], **fake: Any) -> Attempt:
+    """Plan and submit a job."""
+    spec, _ = load(words)
+    planned = plan(spec, {path: describe(path, source=path == spec.source_dir) for path in local_paths(spec)})
+    tried = Attempt(planned, FakeYarn(cluster, **fake))
+    archive = tmp_path / "agent.tar.gz"
+    tried.done = submit(planned, cluster.site(), lambda _: None, tried.yarn, archive)
+    return tried
+
+
+def substituted_back(value: Any, known: list[tuple[Any, str]]) -> Any:
+    """Return JSON values with every known value replaced by its placeholder."""
+    for found, placeholder in known:
+        if value == found:
+            return placeholder
+    if isinstance(value, dict):
+        return {key: substituted_back(item, known) for key, item in value.items()}
+    if isinstance(value, list):
+        return [substituted_back(item, known) for item in value]
+    if isinstance(value, str):
+        value = value.replace("<ys:", "<ys:text>")
+        for found, placeholder in known:
+            if isinstance(found, str) and len(found) > len(USER):
+                value = value.replace(found, placeholder)
+    return value
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_submit_only_substitutes(cluster: PretendCluster, tmp_path: Path, name: str) -> None:
+    """What YARN gets and what lies on the store are, with values put back to placeholders, what `--dry_run` prints."""
+    tried = attempt(cluster, tmp_path, JOBS[name])
+    assert tried.done is not None
+    job, (application,) = tried.done.job, tried.yarn.taken
+    files = application["master"]["files"]
+    staged = {f"{FS}{BASE}/cache/{file.sha256}{file.extension}": file.sha256 for file in tried.planned.staged}
+    known = [
+        *((uri, f"<ys:staged:{sha256}>") for uri, sha256 in staged.items()),
+        (files[".ys.zip"]["source"], "<ys:code>"),
+        (files[".ys.python"]["source"], "<ys:python>"),
+        (list(job.webhdfs), "<ys:webhdfs>"),
+        (list(job.agent_ports), "<ys:agent_ports>"),
+        (BASE, "<ys:base>"),
+        (FS + "<ys:base>", "<ys:fs><ys:base>"),
+        (job.id, "<ys:id>"),
+        (USER, "<ys:user>"),
+    ]
+    document = tried.planned.document()
+    assert substituted_back(application, known) == document["plan"]["application"]
+    job_dir = f"{BASE}/jobs/{job.id}"
+    for path in (f"{job_dir}/staging/job.json", f"{job_dir}/spec/job.json"):
+        assert JobPlan.from_text((cluster.files[path] or b"").decode()) == job
+        assert substituted_back(json.loads(cluster.files[path] or b""), known) == document["plan"]["job"]
+    assert json.loads(cluster.files[f"{job_dir}/spec/plan.json"] or b"") == json.loads(json.dumps(document))
+
+
+def test_what_a_submission_writes(cluster: PretendCluster, tmp_path: Path) -> None:
+    """The job's own directory holds five small files; the cache our code, the agent's environment, the job's files."""
+    tried = attempt(cluster, tmp_path, JOBS["files"])
+    assert tried.done is not None
+    job_dir = f"{BASE}/jobs/{tried.done.id}"
+    assert cluster.names(job_dir) == [
+        *["spec/access.json", "spec/job.json", "spec/plan.json", "staging/job.json", "staging/secret"],
+    ]
+    assert sum(len(cluster.files[f"{job_dir}/{name}"] or b"") for name in cluster.names(job_dir)) < 64 << 10
+    assert len(cluster.names(f"{BASE}/cache")) == 5
+    assert tried.yarn.closed
+    written = sum(len(cluster.files[f"{BASE}/cache/{name}"] or b"") for name in cluster.names(f"{BASE}/cache"))
+    assert tried.done.written_bytes == written > 0
+
+
+def test_a_second_submission_writes_nothing_into_the_cache(cluster: PretendCluster, tmp_path: Path) -> None:
+    """The same job again: 0 bytes, another id, another secret."""
+    first = attempt(cluster, tmp_path, JOBS["files"]).done
+    second = attempt(cluster, tmp_path, JOBS["files"]).done
+    assert first is not None
+    assert second is not None
+    assert second.written_bytes == 0
+    assert first.id != second.id
+    secrets = [cluster.files[f"{BASE}/jobs/{done.id}/staging/secret"] for done in (first, second)]
+    assert len(set(secrets)) == 2
+
+
+def test_a_later_client_gets_its_own_token(cluster: PretendCluster, tmp_path: Path) -> None:
+    """access.json has certificate and client token; the secret itself is only where the agent takes it from."""
+    done = attempt(cluster, tmp_path, JOBS["tensorflow"]).done
+    assert done is not None
+    job_dir = f"{BASE}/jobs/{done.id}"
+    secret = (cluster.files[f"{job_dir}/staging/secret"] or b"").decode()
+    access = json.loads(cluster.files[f"{job_dir}/spec/access.json"] or b"")
+    assert access == {"certificate": "a certificate", "client_token": wire.client_token(secret)}
+    assert len(secret) == 64
+    others = [name for name in cluster.names(job_dir) if name != "staging/secret"]
+    assert not any(secret in (cluster.files[f"{job_dir}/{name}"] or b"").decode() for name in others)
+
+
+def test_what_is_private_is_written_so(cluster: PretendCluster, tmp_path: Path) -> None:
+    """Directories are 0700, files 0600."""
+    attempt(cluster, tmp_path, JOBS["tensorflow"])
+    modes = {
+        (request.params["op"], request.params["permission"])
+        for request in cluster.asked
+        if "permission" in request.params
+    }
+    assert modes == {("MKDIRS", "700"), ("CREATE", "600")}
+
+
+NO = UnreachableError(Problem("submit-failed", "YARN could not be asked."))
+
+
+@pytest.mark.parametrize(
+    "fake",
+    [
+        {"fails": NO},
+        {"fails": KeyboardInterrupt()},
+        {"fails": ValueError("a bug")},
+        {"fails": NO, "too_late": True},
+        {"fails": KeyboardInterrupt(), "too_late": True},
+    ],
+    ids=lambda fake: f"{type(fake['fails']).__name__}{' too late' * fake.get('too_late', False)}",
+)
+def test_a_failure_half_way_leaves_nothing(cluster: PretendCluster, tmp_path: Path, fake: dict[str, Any]) -> None:
+    """No job directory, nothing of Skein's, no live application; the failure is told as it was."""
+    with pytest.raises(type(fake["fails"])) as failed:
+        attempt(cluster, tmp_path, JOBS["files"], **fake)
+    assert "left-behind" not in str(failed.value)
+    assert [path for path in cluster.files if "/jobs/" in path] == []
+    assert cluster.names(f"/user/{USER}/.skein") == []
+    assert [app["state"] for app in cluster.apps] == (["KILLED"] if fake.get("too_late") else [])
+    assert cluster.names(f"{BASE}/cache") != []  # what is there by content is of use to the next try
+
+
+def test_the_driver_is_let_go(cluster: PretendCluster, tmp_path: Path) -> None:
+    """Also when the certificate cannot be had."""
+    yarn = FakeYarn(cluster)
+    yarn.certificate = lambda: (_ for _ in ()).throw(NO)  # type: ignore[method-assign]
+    spec, _ = load(JOBS["tensorflow"])
+    with pytest.raises(UnreachableError):
+        submit(plan(spec, {}), cluster.site(), lambda _: None, yarn, tmp_path / "agent.tar.gz")
+    assert yarn.closed
+    assert [path for path in cluster.files if "/jobs/" in path] == []
+
+
+def test_what_cannot_be_removed_is_told(cluster: PretendCluster, tmp_path: Path) -> None:
+    """When the cluster goes away in the middle, the message says what may be left and how to remove it."""
+    gone = [False]
+
+    def down(request: Request) -> Reply | None:
+        gone[0] = gone[0] or (request.params.get("op") == "RENAME" and "/jobs/" in request.path)
+        return Reply(503, b"") if gone[0] else None
+
+    cluster.faults.append(down)
+    with pytest.raises(SubmitterError) as failed:
+        attempt(cluster, tmp_path, JOBS["tensorflow"])
+    last = failed.value.problems[-1]
+    assert last.id == "left-behind"
+    assert re.search(r"job kill \d{8}t\d{6}-[0-9a-f]{6}; hdfs dfs -rm -r /user", last.next_step)
+
+
+def test_ids_sort_by_time() -> None:
+    """Lower case, since YARN lowers tags; two of one second differ."""
+    assert re.fullmatch(r"20231114t221320-[0-9a-f]{6}", new_id(1_700_000_000.0))
+    early, late = new_id(1e9), new_id(2e9)
+    assert early < late
+    assert new_id(1e9) != early
+
+
+def refused(cluster: PretendCluster, *words: str) -> list[Problem]:
+    """Return why a job is refused by what the cluster is."""
+    spec, _ = load(words)
+    files = {path: describe(path, source=path == spec.source_dir) for path in local_paths(spec)}
+    with pytest.raises(UsageError) as found:
+        refuse(spec, files, cluster.site())
+    return list(found.value.problems)
+
+
+@pytest.mark.parametrize(
+    ("words", "ids"),
+    [
+        (["--framework", "pytorch", *SMALL], ["framework-not-yet"]),
+        (["--worker_resources", "memory=1G,fpga=1", *SMALL[2:]], ["resource-not-expressible"]),
+        (["--worker_resources", "memory=9000G", *SMALL[2:]], ["memory-too-large"]),
+        ([*SMALL, "--queue", "nowhere"], ["queue-unknown"]),
+        ([*SMALL, "--localization", "data:/opt/data"], ["localization-absolute"]),
+        ([*SMALL, "--localization", "hdfs://nn:9000/none:./x"], ["localization-missing"]),
+        ([*SMALL, "--localization", "/etc/passwd:./x"], []),
+        ([*SMALL, "--localization", "env.tar.gz#archive:./env"], ["archive-broken"]),
+        ([*SMALL, "--localization", "env.tar.gz:./env"], []),
+    ],
+)
+def test_what_cannot_work_is_refused(cluster: PretendCluster, words: list[str], ids: list[str]) -> None:
+    """Before anything is created, with every reason at once."""
+    before = dict(cluster.files)
+    job = ["--name", "x", "--input_path", ""]
+    if ids:
+        assert [problem.id for problem in refused(cluster, *job, *words)] == ids
+        both = refused(cluster, *job, *words, "--localization", "hdfs://nn:9000/other:./y")
+        assert sorted(problem.id for problem in both) == sorted([*ids, "localization-missing"])
+    else:
+        spec, _ = load([*job, *words])
+        refuse(spec, {path: describe(path) for path in local_paths(spec)}, cluster.site())
+    assert cluster.files == before
+
+
+def test_what_lies_on_the_cluster_is_not_refused(cluster: PretendCluster) -> None:
+    """A URI of the cluster's own HDFS that is there, and one of another file system, which is YARN's to find."""
+    words = ["--name", "x", "--input_path", "", *SMALL, "--localization", "hdfs://nn:9000/in:./x"]
+    spec, _ = load([*words, "--localization", "s3a://bucket/y:./y"])
+    refuse(spec, {}, cluster.site())
+
+
+def test_programs_that_submitting_needs(cluster: PretendCluster, tmp_path: Path) -> None:
+    """Java and yarn are looked for before anything else is done."""
+    for name in ("java", "yarn"):
+        (tmp_path / "cluster" / "bin" / name).unlink()
+    from yarn_submitter.site import open_site
+
+    spec, _ = load(JOBS["tensorflow"])
+    environ = {**cluster.environ, "PATH": str(tmp_path / "cluster" / "bin")}
+    with pytest.raises(UsageError) as found:
+        refuse(spec, {}, open_site("", environ))
+    assert [problem.id for problem in found.value.problems] == ["java-missing", "yarn-missing"]
