@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,11 +103,13 @@ def start_archiving(state: SandboxState, jars: Sequence[Path], directory: Path, 
     ]
     nice = ["nice", "-n", "19"] if shutil.which("nice") else []
     with (directory / "logs" / "class-archive.log").open("wb") as output:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [*nice, "/bin/sh", "-c", _SCRIPT, mark, str(part), str(archive), str(failed), *dump],
             cwd=temporary,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-        ).pid
+        )
+    threading.Thread(target=process.wait, daemon=True).start()  # it may end while we live: no zombie, no warning
+    return process.pid
