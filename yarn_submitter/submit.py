@@ -145,18 +145,7 @@ def submit(
         staged = stage([python, *plan.staged], site.store, site.paths, progress)
         code_file = LocalFile("am.zip", False, len(code), code_hash, ".zip")
         written = staged.written_bytes + _put_code(site, object_path(site.paths, code_file), code)
-        fs = site.conf.default_fs
-        known: dict[str, Any] = {
-            "id": job_id,
-            "user": site.user,
-            "fs": fs,
-            "base": site.paths.base,
-            "webhdfs": list(site.conf.webhdfs),
-            "agent_ports": random.Random(job_id).sample(_PORTS, _CANDIDATES),  # noqa: S311  spread, not secret
-            "code": fs + object_path(site.paths, code_file),
-            "python": fs + staged.paths[python.sha256],
-            **{f"staged:{sha256}": fs + path for sha256, path in staged.paths.items()},
-        }
+        known = _known(site, job_id, object_path(site.paths, code_file), staged.paths[python.sha256], staged.paths)
         secret = secrets.token_hex(32)
         job = from_json(contract.JobPlan, substitute(plan.job, known))
         application = substitute(plan.application, known)
@@ -172,6 +161,22 @@ def submit(
         "submit": time.monotonic() - driver_after,
     }
     return Submitted(job_id, application_id, job, written, seconds)
+
+
+def _known(site: Site, job_id: str, code: str, python: str, staged: Mapping[str, str]) -> dict[str, Any]:
+    """Return what stands for each placeholder of a plan; `staged` is content hash -> path on the store."""
+    fs = site.conf.default_fs
+    return {
+        "id": job_id,
+        "user": site.user,
+        "fs": fs,
+        "base": site.paths.base,
+        "webhdfs": list(site.conf.webhdfs),
+        "agent_ports": random.Random(job_id).sample(_PORTS, _CANDIDATES),  # noqa: S311  spread, not secret
+        "code": fs + code,
+        "python": fs + python,
+        **{f"staged:{sha256}": fs + path for sha256, path in staged.items()},
+    }
 
 
 def _put_code(site: Site, path: str, content: bytes) -> int:
