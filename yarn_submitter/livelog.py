@@ -11,6 +11,7 @@ from yarn_submitter.nodemanager import NodeManager
 FILES = ("stdout", "stderr")
 # The NodeManager's log server can only be asked again and again; output half a second old is live enough to read.
 _PAUSE_S = 0.4
+_FAILURES_TOLD = 5
 
 
 class LogTail:
@@ -51,9 +52,18 @@ class LogTail:
 
 
 def follow_output(
-    nodes: NodeManager, node_http: str, container_id: str, ended: threading.Event, emit: Callable[[str], None]
+    nodes: NodeManager,
+    node_http: str,
+    container_id: str,
+    ended: threading.Event,
+    emit: Callable[[str], None],
+    note: Callable[[str], None] = lambda _sentence: None,
 ) -> None:
-    """Emit a task's output line by line until `ended` is set and all that was written until then has been emitted."""
+    """Emit a task's output line by line until `ended` is set and all that was written until then has been emitted.
+
+    `note` is told, once, why nothing can be read for a while.
+    """
+    failures = 0
     tails = {name: LogTail(nodes, node_http, container_id, name) for name in FILES}
     last_round = False
     while True:
@@ -63,8 +73,11 @@ def follow_output(
             for name, tail in tails.items():
                 for line in tail.lines(sizes.get(name, 0)):
                     emit(line)
-        except SubmitterError:
-            pass  # the node may be gone or busy; the job's own events tell what matters
+            failures = 0
+        except SubmitterError as error:  # the node may be gone or busy; the task itself may go on
+            failures += 1
+            if failures == _FAILURES_TOLD:
+                note(error.problems[0].sentence)
         if last_round:
             break
         last_round = ended.wait(_PAUSE_S)

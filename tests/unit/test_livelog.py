@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 
+from yarn_submitter.errors import Problem, UnreachableError
 from yarn_submitter.livelog import LogTail, follow_output
 from yarn_submitter.nodemanager import LogFile, LogSlice
 
@@ -55,3 +56,21 @@ def test_the_last_line_without_newline_is_shown_at_the_end() -> None:
     node.log_files("", "")
     follow_output(node, "node:1", "container_1", node.ended, shown.append)
     assert shown == ["whole", "half"]
+
+
+class SilentNode(GrowingNode):
+    """A NodeManager that answers nothing, until it has been asked for long enough."""
+
+    def log_files(self, *_where: str) -> list[LogFile]:
+        """Fail."""
+        self.written += 1
+        if self.written == len(self.content):
+            self.ended.set()
+        raise UnreachableError(Problem("node-unreachable", "The NodeManager does not answer."))
+
+
+def test_a_node_that_does_not_answer_is_told_once() -> None:
+    """Whoever waits for output is told why none comes, and is not told again."""
+    node, shown, notes = SilentNode(["seven"], 1), [], []
+    follow_output(node, "node:1", "container_1", node.ended, shown.append, notes.append)
+    assert (shown, notes) == ([], ["The NodeManager does not answer."])

@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from am.contract import states
 from am.contract.events import JobEnded
@@ -22,6 +22,12 @@ from yarn_submitter.units import seconds_text
 _HINT_S = 8.0
 _TAIL_LINES = 50
 _DRAIN_S = 5.0
+
+
+class _Talk(NamedTuple):
+    """A sentence about the output, which is no output."""
+
+    text: str
 
 
 class Follower:
@@ -66,8 +72,10 @@ class Follower:
                 raise arrival
             if isinstance(arrival, str):
                 self._console.out(arrival)
-                continue
-            self._show(arrival)
+            elif isinstance(arrival, _Talk):
+                self._console.say(arrival.text)
+            else:
+                self._show(arrival)
         self._drain()
         return self._finish(self._view.verdict)
 
@@ -127,9 +135,12 @@ class Follower:
         def emit(line: str) -> None:
             self._arrivals.put(f"[{task.task}] {line}")
 
-        thread = threading.Thread(
-            target=follow_output, args=(nodes, task.node_http, task.container_id, ended, emit), daemon=True
-        )
+        def note(sentence: str) -> None:
+            text = f"the output of {task.task} cannot be shown now ({sentence.rstrip('.')}); the job goes on"
+            self._arrivals.put(_Talk(text))
+
+        where = (nodes, task.node_http, task.container_id)
+        thread = threading.Thread(target=follow_output, args=(*where, ended, emit, note), daemon=True)
         thread.start()
         self._tails[task.task] = (thread, ended)
 
