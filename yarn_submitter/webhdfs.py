@@ -141,7 +141,10 @@ class WebHdfs:
             location = self._data_location("PUT", path, "CREATE", wanted, failed)
             headers = {"Content-Length": str(data.length), "Content-Type": "application/octet-stream"}
             try:
-                answer = self._web.send("PUT", location, body=data, headers=headers, read_s=read_s)
+                # While a body is sent urllib3 goes by the connect timeout: a DataNode may pause for some seconds then.
+                answer = self._web.send(
+                    "PUT", location, body=data, headers=headers, read_s=read_s, connect_s=_SMALL_READ_S
+                )
             except NoAnswerError as error:
                 failed = _first_failure(failed, error, path)
                 data.rewind()
