@@ -102,7 +102,8 @@ class SkeinYarn:
     def close(self) -> None:
         """Stop the driver and remove its temporary files; safe to repeat."""
         if self._process.stdin and not self._process.stdin.closed:
-            self._process.stdin.close()
+            with contextlib.suppress(BrokenPipeError):  # what it did not read any more is of no use to it
+                self._process.stdin.close()
         try:
             self._process.wait(timeout=10)
         except subprocess.TimeoutExpired:
