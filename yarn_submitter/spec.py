@@ -29,8 +29,76 @@ class Localization:
 
 
 @dataclass(frozen=True)
+class Mount:
+    """A Docker bind mount: an absolute path on the node, an absolute path in the container."""
+
+    source: str
+    target: str
+    writable: bool = False
+
+
+@dataclass(frozen=True)
+class Quicklink:
+    """A link that is shown with the job: to a port of one task.
+
+    Attributes:
+        label: What it is called.
+        protocol: `http` or `https`.
+        task: `role:index`.
+        port: On the task's host.
+    """
+
+    label: str
+    protocol: str
+    task: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A local file whose content reaches the tasks and nothing else.
+
+    Attributes:
+        name: A variable's name, or `./NAME` for a file of mode 0400 in the task's working directory.
+        path: The local file, absolute.
+    """
+
+    name: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Security:
+    """Who the job is on a Kerberos cluster.
+
+    Attributes:
+        insecure: Kept for old scripts; whether a cluster is secure is read from its configuration.
+        keytab: Local path, or empty.
+        principal: Its principal, or empty.
+        distribute_keytab: Whether the keytab travels with the job.
+    """
+
+    insecure: bool = False
+    keytab: str = ""
+    principal: str = ""
+    distribute_keytab: bool = False
+
+
+@dataclass(frozen=True)
 class RoleSpec:
-    """A named group of like tasks."""
+    """A named group of like tasks.
+
+    Attributes:
+        name: Role name, `worker`, `ps`, `chief` or any other.
+        instances: How many tasks.
+        resources: What each of them is asked to have.
+        command: Shell text, opaque.
+        env: Variables of this role.
+        localizations: For this role.
+        mounts: For this role.
+        image: Docker image of this role; empty: the job's.
+        node_label: Label of the nodes that this role runs on; empty: the job's.
+    """
 
     name: str
     instances: int
@@ -38,6 +106,9 @@ class RoleSpec:
     command: str
     env: dict[str, str] = field(default_factory=dict)
     localizations: tuple[Localization, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    image: str = ""
+    node_label: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,6 +130,15 @@ class JobSpec:
         tf_worker0: What TF_CONFIG calls worker 0 when there is no chief.
         wait_job_finish: Kept for the record.
         verbose: Kept for the record.
+        image: Docker image of every role that has none of its own; empty: no Docker.
+        node_label: Label of the nodes that every role runs on that names none of its own; empty: the queue's default.
+        mounts: For every role.
+        quicklinks: Shown with the job.
+        secrets: For every role.
+        conf: Hadoop properties for this job's submission.
+        security: Keytab and principal.
+        tensorboard: The sidecar that shows the job's checkpoints; its command may be empty.
+        max_runtime_s: The job fails when it has run longer; 0: no limit.
     """
 
     name: str
@@ -75,3 +155,12 @@ class JobSpec:
     tf_worker0: str = "worker"
     wait_job_finish: bool = False
     verbose: bool = False
+    image: str = ""
+    node_label: str = ""
+    mounts: tuple[Mount, ...] = ()
+    quicklinks: tuple[Quicklink, ...] = ()
+    secrets: tuple[Secret, ...] = ()
+    conf: dict[str, str] = field(default_factory=dict)
+    security: Security = field(default_factory=Security)
+    tensorboard: RoleSpec | None = None
+    max_runtime_s: int = 0
