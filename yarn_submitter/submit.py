@@ -1,4 +1,4 @@
-"""Acts on a plan: asks the cluster, stages, substitutes the placeholders, submits. Half-way failures leave nothing."""
+"""Acts on a plan: stages, substitutes the placeholders, submits. Half-way failures leave nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import secrets
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,18 +18,13 @@ from typing import Any
 from am.contract import job as contract
 from am.contract import wire
 from am.contract.codec import from_json
-from yarn_submitter.envpack.check import archive_problems, inspect_archive
 from yarn_submitter.envpack.pack import agent_env
-from yarn_submitter.errors import Problem, SubmitterError, UsageError
+from yarn_submitter.errors import Problem, SubmitterError
 from yarn_submitter.localfiles import LocalFile, describe
 from yarn_submitter.plan import SubmissionPlan, substitute
-from yarn_submitter.preflight import RoleAsk, problems
-from yarn_submitter.probe import ask
 from yarn_submitter.site import Site
-from yarn_submitter.spec import RUNNABLE, JobSpec
 from yarn_submitter.staging import code_zip, make_place, object_path, stage
-from yarn_submitter.store import store_path
-from yarn_submitter.yarn import SkeinYarn, Yarn, application_dir, launch_problems
+from yarn_submitter.yarn import SkeinYarn, Yarn, application_dir
 
 # Below the ephemeral ports of Linux (32768...), so that no outgoing connection takes them. Several agents may share a
 # host; each job has candidates of its own, and its certificate tells its agent from others.
@@ -61,57 +56,6 @@ def new_id(now: float) -> str:
     return time.strftime("%Y%m%dt%H%M%S", time.gmtime(now)) + f"-{secrets.token_hex(3)}"
 
 
-def refuse(spec: JobSpec, files: Mapping[str, LocalFile], site: Site) -> None:
-    """Check the job against its own files and the real cluster before anything is created.
-
-    Raises:
-        UsageError: With every reason.
-        UnreachableError: The cluster does not answer.
-    """
-    found: list[Problem] = launch_problems(site.environ)
-    if spec.framework not in RUNNABLE:
-        runnable = " and ".join(RUNNABLE)
-        found.append(
-            Problem("framework-not-yet", f"This version runs {runnable}, not {spec.framework}.", "", "--dry_run works")
-        )
-    items = [*spec.localizations, *(item for role in spec.roles for item in role.localizations)]
-    for path in dict.fromkeys(item.remote for item in items if item.archive):
-        if path in files and not files[path].is_tree:
-            found += archive_problems(inspect_archive(Path(path)), needs_python=False)
-    asks = [_role_ask(role.name, role.instances, role.resources) for role in spec.roles]
-    for role in spec.roles:
-        others = [name for name in role.resources.others if name != "yarn.io/gpu"]
-        found += [_cannot_ask(role.name, name) for name in others]
-    for item in items:
-        if item.local.startswith("/"):
-            sentence = f"{item.remote} cannot be put at {item.local}: an absolute place needs Docker."
-            found.append(Problem("localization-absolute", sentence, "", "use a name such as ./data"))
-    found += problems(asks, spec.queue, ask(site.conf, site.user), site.user if site.conf.acls else "")
-    found += _not_on_store([item.remote for item in items if item.remote not in files], site)
-    if found:
-        raise UsageError(*found)
-
-
-def _role_ask(name: str, instances: int, resources: Any) -> RoleAsk:
-    return RoleAsk(name, instances, resources.memory_mib, resources.vcores, resources.gpus)
-
-
-def _not_on_store(uris: Iterable[str], site: Site) -> Iterator[Problem]:
-    """Yield a problem for each URI on the cluster's own file system where nothing lies; others are YARN's to find."""
-    for uri in dict.fromkeys(uris):
-        try:
-            path = store_path(uri, site.conf)
-        except UsageError:
-            continue
-        if site.store.status(path) is None:
-            yield Problem("localization-missing", f"There is no {uri} on the cluster.", path, "check the path")
-
-
-def _cannot_ask(role: str, resource: str) -> Problem:
-    sentence = f"Role {role} asks for {resource}, which the launcher cannot ask YARN for."
-    return Problem("resource-not-expressible", sentence, "memory, vcores and gpu can be asked for", "leave it out")
-
-
 def submit(
     plan: SubmissionPlan,
     site: Site,
@@ -122,7 +66,7 @@ def submit(
     """Bring a plan to the cluster and return what became of it.
 
     Args:
-        plan: The plan, already checked by `refuse`.
+        plan: The plan, already checked (check.py).
         site: The cluster.
         progress: Told what is being done.
         yarn: Another way to submit than Skein's driver.

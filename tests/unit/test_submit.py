@@ -15,11 +15,12 @@ from httpstandin import Reply, Request
 
 from am.contract import wire
 from am.contract.job import JobPlan
+from yarn_submitter.check import refuse
 from yarn_submitter.errors import Problem, SubmitterError, UnreachableError, UsageError
 from yarn_submitter.load import load
 from yarn_submitter.localfiles import describe
 from yarn_submitter.plan import SubmissionPlan, local_paths, plan
-from yarn_submitter.submit import Submitted, new_id, refuse, submit
+from yarn_submitter.submit import Submitted, new_id, submit
 
 BASE = f"/user/{USER}/.yarn-submitter"
 FS = "hdfs://nn:9000"

@@ -41,9 +41,10 @@ def run(words: Sequence[str], console: Console) -> int:
 def _submit_and_follow(
     spec: JobSpec, files: dict[str, LocalFile], planned: SubmissionPlan, controls: Controls, console: Console
 ) -> int:
+    from yarn_submitter.check import refuse
     from yarn_submitter.job import Job
     from yarn_submitter.site import open_site
-    from yarn_submitter.submit import refuse, submit
+    from yarn_submitter.submit import submit
 
     site = open_site(controls.cluster)
     refuse(spec, files, site)
