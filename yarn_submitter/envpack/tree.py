@@ -160,9 +160,9 @@ def collect(python: Interpreter, exclude: tuple[str, ...], scratch: Path) -> lis
     entries: dict[str, Entry] = {}
     for entry in _parts(python, left_out):
         entries.setdefault(entry.name, entry)
+    _refuse_editable(python, entries)
     for entry in relocated_binaries(python, entries, scratch):
         entries[entry.name] = entry
-    _refuse_editable(python, entries)
     _drop_script_hashes(python, entries)
     return list(entries.values())
 
