@@ -16,9 +16,11 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,7 +31,10 @@ from yarn_submitter.scratch import cache_errors, scratch_dir
 _JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData -Xshare:auto"
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 _TAIL_LINES = 15
-_DEADLINE_S = 120  # a submission through a slow ResourceManager; skein itself has no deadline
+_START_S = 30  # from our start to "ready": two Java programs, one after the other
+_SUBMIT_S = 120  # a submission through a slow ResourceManager; skein itself has no deadline
+_WORD_S = 5  # between two words on what is waited for
+_END_S = 10  # for a submission under way to come to its end
 
 
 def application_dir(user: str, application_id: str) -> str:
@@ -55,14 +60,17 @@ class SkeinYarn:
 
     Args:
         environ: The process environment, with HADOOP_CONF_DIR and a PATH on which `yarn` and Java are found.
+        progress: Told what is waited for, every few seconds.
     """
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], progress: Callable[[str], None] = lambda _: None) -> None:
+        self._progress = progress
         self._scratch = contextlib.ExitStack()
         self._dir = self._scratch.enter_context(scratch_dir("driver"))
         self._certificate = ""
         with cache_errors():
             launch_log = self._scratch.enter_context((self._dir / "launch.log").open("w"))
+        self._started_s = time.monotonic()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "yarn_submitter.yarn", str(self._dir)],
             stdin=subprocess.PIPE,
@@ -77,9 +85,11 @@ class SkeinYarn:
         """Return the application's certificate, waiting until the driver is up.
 
         Raises:
-            UnreachableError: The driver could not be started.
+            UnreachableError: The driver could not be started, or not within `_START_S`.
         """
         if not self._certificate:
+            if not self._answers(self._started_s, _START_S, "waiting for Skein's driver"):
+                raise _silent(f"Skein's driver did not start within {_START_S} s.", self._last_words(), _NEXT_DRIVER)
             self._certificate = str(self._answer("ready"))
         return self._certificate
 
@@ -97,34 +107,64 @@ class SkeinYarn:
             self._process.stdin.flush()
         except BrokenPipeError as error:
             raise _driver_ended(self._log()) from error
+        if not self._answers(time.monotonic(), _SUBMIT_S, "submitting to YARN"):
+            sentence = f"YARN did not take the application within {_SUBMIT_S} s."
+            raise _silent(sentence, self._last_words(), _NEXT_SUBMISSION)
         return str(self._answer("application_id"))
 
     def close(self) -> None:
-        """Stop the driver and remove its temporary files; safe to repeat."""
+        """Stop the driver and remove its temporary files; safe to repeat.
+
+        A submission under way comes to its end first: who asks YARN afterwards sees all that is left of it.
+        """
         if self._process.stdin and not self._process.stdin.closed:
             with contextlib.suppress(BrokenPipeError):  # what it did not read any more is of no use to it
                 self._process.stdin.close()
-        try:
-            self._process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, 9)
-            self._process.wait()
+        if not self._certificate or not self._ends():
+            self._kill()
+        self._process.wait()
         if self._process.stdout:
             self._process.stdout.close()
         self._scratch.close()
 
-    def _answer(self, key: str) -> Any:
+    def _ends(self) -> bool:
+        """Return whether the process ends within `_END_S` by itself."""
+        for wait_s in (1, _END_S - 1):
+            try:
+                self._process.wait(wait_s)
+            except subprocess.TimeoutExpired:
+                self._progress("waiting for Skein's driver to end")
+            else:
+                return True
+        return False
+
+    def _kill(self) -> None:
+        """Kill our process, and the Java program that it started in a session of its own."""
+        if self._process.poll() is not None:
+            return
+        pid, others = self._process.pid, []
+        with contextlib.suppress(OSError):  # proc(5): the kernel may be built without the list
+            others = [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        for group in (*others, pid):
+            with contextlib.suppress(ProcessLookupError):  # it ended, or is of a group that ends below
+                os.killpg(group, signal.SIGKILL)
+
+    def _answers(self, since_s: float, deadline_s: float, waiting: str) -> bool:
+        """Return whether the process says something within `deadline_s` of `since_s`, telling what is waited for."""
         import select
 
-        stdout = self._process.stdout
-        if stdout is None:
-            raise _driver_ended("")
-        if not select.select([stdout], [], [], _DEADLINE_S)[0]:
-            self._process.kill()
-            step = "check that ResourceManager and NameNode answer (job list), then submit again"
-            sentence = f"Skein's driver did not answer within {_DEADLINE_S} s."
-            raise UnreachableError(Problem("driver-silent", sentence, self._log(), step))
-        line = stdout.readline()
+        while True:
+            waited_s = time.monotonic() - since_s
+            pause_s = max(0.0, min(_WORD_S - waited_s % _WORD_S, deadline_s - waited_s))
+            if self._process.stdout is None or select.select([self._process.stdout], [], [], pause_s)[0]:
+                return True
+            if pause_s == 0:
+                return False
+            self._progress(f"{waiting}, {time.monotonic() - since_s:.0f} s")
+
+    def _answer(self, key: str) -> Any:
+        """Return what the process has said under `key`."""
+        line = self._process.stdout.readline() if self._process.stdout else ""
         if not line:
             raise _driver_ended(self._log())
         answer = json.loads(line)
@@ -133,6 +173,10 @@ class SkeinYarn:
         if "refused" in answer:
             raise refusal(answer["refused"])
         return answer[key]
+
+    def _last_words(self) -> str:
+        self._kill()
+        return self._log()
 
     def _log(self) -> str:
         lines: list[str] = []
@@ -147,6 +191,13 @@ _CLASS = re.compile(r"(?:Caused by: )?(?:[a-z_]\w*\.)+(\w+(?:Exception|Error)): 
 _NEXT_DRIVER = (
     "check that `yarn classpath --glob` prints Hadoop's jars and that this Java runs them: JAVA_HOME, else `java`"
 )
+
+
+_NEXT_SUBMISSION = "check that ResourceManager and NameNode answer (job list), then submit again"
+
+
+def _silent(sentence: str, log: str, step: str) -> UnreachableError:
+    return UnreachableError(Problem("driver-silent", sentence, log, step))
 
 
 def _driver_failed(reason: str, log: str) -> UnreachableError:
@@ -167,8 +218,9 @@ def refusal(said: str) -> SubmitterError:
         step = "choose a queue that you may use with --queue, or ask its administrator"
         return DeniedError(Problem("submit-denied", "YARN does not take this job from you.", words, step))
     if any(f".{name}" in said for name in ("ConnectException", "SocketTimeoutException", "UnknownHostException")):
-        step = "check that ResourceManager and NameNode answer (job list), then submit again"
-        return UnreachableError(Problem("submit-failed", "YARN could not be asked to take the job.", words, step))
+        return UnreachableError(
+            Problem("submit-failed", "YARN could not be asked to take the job.", words, _NEXT_SUBMISSION)
+        )
     step = "correct what it names; if it names nothing, the ResourceManager's log tells more"
     return UsageError(Problem("submit-refused", "YARN does not take the job.", words, step))
 
@@ -236,6 +288,9 @@ def _serve(directory: Path) -> None:
                 answer(application_id=client.submit(specification))
             except Exception as error:  # noqa: BLE001  the same
                 answer(refused=str(error))
+        # Nothing of it is under way, and it is asked for no more: its orderly end, and ours, would take half a second.
+        client._proc.kill()  # noqa: SLF001  skein has no public name for it
+    os._exit(0)
 
 
 if __name__ == "__main__":

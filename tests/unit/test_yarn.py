@@ -37,7 +37,12 @@ class ApplicationSpec:
     def from_dict(value):
         return types.SimpleNamespace(value=value, master=types.SimpleNamespace(security=None))
 
+class Java:
+    def kill(self):
+        (NOTES / "killed").touch()
+
 class Client:
+    _proc = Java()
     def __init__(self, security, log, log_level):
         Path(log).write_text("SEVERE: no class\\n\\tat com.anaconda.Driver\\n\\t... 3 more\\nthe last line\\n")
         print("what a library prints is no answer")
@@ -53,6 +58,10 @@ class Client:
         name = spec.value["name"]
         if name == "dies":
             os._exit(1)
+        if name == "slow":
+            (NOTES / "taken").open("w").close()
+            (NOTES / "go").open().close()
+            (NOTES / "finished").touch()
         if name != "fit":
             raise RuntimeError(name)
         return f"application_1_0001 {spec.value['queue']} {type(spec.master.security).__name__}"
@@ -83,7 +92,7 @@ def test_a_submission(environ: dict[str, str], tmp_path: Path) -> None:
     assert len(scratch(tmp_path)) == 1
     yarn.close()
     yarn.close()
-    assert (tmp_path / "notes" / "closed").exists()
+    assert sorted(path.name for path in (tmp_path / "notes").iterdir()) == ["closed", "killed"]
     assert scratch(tmp_path) == []
 
 
@@ -146,15 +155,83 @@ def test_ctrl_c_does_not_reach_the_driver(environ: dict[str, str]) -> None:
         os.kill(pid, signal.SIG_DFL)
 
 
+def real_skein(environ: dict[str, str], tmp_path: Path, **programs: str) -> dict[str, str]:
+    """Return an environment with the real skein and these shell scripts as programs."""
+    directory = tmp_path / "bin"
+    directory.mkdir()
+    for name, text in programs.items():
+        (directory / name).write_text(f"#!/bin/sh\n{text}\n")
+        (directory / name).chmod(0o755)
+    real = {key: value for key, value in environ.items() if key not in ("PYTHONPATH", "JAVA_HOME")}
+    return {**real, "PATH": f"{directory}{os.pathsep}{environ['PATH']}"}
+
+
+@pytest.mark.parametrize("hangs", ["java", "yarn"])
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_program_that_hangs(
+    environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hangs: str, interrupted: bool
+) -> None:
+    """With the real skein: it is waited for the start's own time, and is gone at the end."""
+    monkeypatch.setattr("yarn_submitter.yarn._START_S", 1.0)
+    pipe = tmp_path / "notes" / "pid"
+    os.mkfifo(pipe)
+    scripts = {"java": "exit 1", "yarn": "echo classpath", hangs: f"echo $$ >{pipe}; exec sleep 1000"}
+    yarn = SkeinYarn(real_skein(environ, tmp_path, **scripts))
+    program = os.pidfd_open(int(pipe.read_text()))
+    if not interrupted:
+        with pytest.raises(UnreachableError, match=r"did not start within 1\.0 s") as failed:
+            yarn.certificate()
+        assert failed.value.problems[0].id == "driver-silent"
+    yarn.close()
+    ended, _, _ = select.select([program], [], [], 5)
+    os.close(program)
+    assert ended
+    assert scratch(tmp_path) == []
+
+
+def test_a_submission_under_way_comes_to_its_end(environ: dict[str, str], tmp_path: Path) -> None:
+    """An interrupt in the middle of it: what YARN then knows of it is all there will be."""
+    script = (
+        "import os, signal, sys\nfrom yarn_submitter.yarn import SkeinYarn\n"
+        "yarn = SkeinYarn(os.environ)\n"
+        "try:\n    yarn.submit({'name': 'slow', 'queue': 'ml'})\n"
+        "except KeyboardInterrupt:\n    yarn.close()\n    print('let go', flush=True)\n"
+    )
+    taken, go = tmp_path / "notes" / "taken", tmp_path / "notes" / "go"
+    for pipe in (taken, go):
+        os.mkfifo(pipe)
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, env=environ, text=True) as parent:
+        taken.read_bytes()  # until it is opened
+        parent.send_signal(signal.SIGINT)
+        go.write_text("")
+        assert parent.stdout is not None
+        assert parent.stdout.read() == "let go\n"
+    assert (tmp_path / "notes" / "finished").exists()
+    assert scratch(tmp_path) == []
+
+
+def test_a_slow_cluster_has_its_own_time(
+    environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time for a submission is not the start's, and is told, too."""
+    os.mkfifo(tmp_path / "notes" / "go")
+    words: list[str] = []
+    yarn = SkeinYarn(environ, words.append)
+    yarn.certificate()
+    monkeypatch.setattr("yarn_submitter.yarn._START_S", 0.0)
+    monkeypatch.setattr("yarn_submitter.yarn._SUBMIT_S", 0.3)
+    monkeypatch.setattr("yarn_submitter.yarn._WORD_S", 0.1)
+    with pytest.raises(UnreachableError, match=r"YARN did not take the application within 0\.3 s"):
+        yarn.submit({"name": "slow", "queue": "ml"})
+    yarn.close()
+    assert words[0] == "submitting to YARN, 0 s"
+
+
 def test_a_java_that_cannot_run_skein(environ: dict[str, str], tmp_path: Path) -> None:
     """With the real skein: a Java that ends at once is a sentence with what it said."""
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    for name, text in {"java": "echo cannot find the main class >&2; exit 1", "yarn": "echo classpath"}.items():
-        (programs / name).write_text(f"#!/bin/sh\n{text}\n")
-        (programs / name).chmod(0o755)
-    real = {key: value for key, value in environ.items() if key not in ("PYTHONPATH", "JAVA_HOME")}
-    yarn = SkeinYarn({**real, "PATH": f"{programs}{os.pathsep}{environ['PATH']}"})
+    yarn = SkeinYarn(
+        real_skein(environ, tmp_path, java="echo cannot find the main class >&2; exit 1", yarn="echo classpath")
+    )
     with pytest.raises(UnreachableError) as failed:
         yarn.certificate()
     yarn.close()
