@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from yarn_submitter.yarn import SkeinYarn, Yarn, application_dir
 # host; each job has candidates of its own, and its certificate tells its agent from others.
 _PORTS = range(20000, 32000)
 _CANDIDATES = 8
+_WRITERS = 4
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,8 @@ def submit(
     with (
         _one_interrupt(),
         _nothing_left_behind(site, job_id, progress),
-        contextlib.closing(yarn or SkeinYarn(site.environ)) as door,
+        contextlib.closing(yarn or SkeinYarn(site.environ, progress)) as door,
+        ThreadPoolExecutor(_WRITERS) as pool,  # what is being written lies there before anything is removed
     ):
         code, code_hash = code_zip()
         python = describe(str(agent_archive or agent_env(progress)))
@@ -93,12 +95,15 @@ def submit(
         secret = secrets.token_hex(32)
         job = from_json(contract.JobPlan, substitute(plan.job, known))
         application = substitute(plan.application, known)
+        _write_job(site, job, plan, secret, pool)
         staged_after = time.monotonic()
         progress("waiting for Skein's driver")
-        _write_job(site, job, plan, secret, door.certificate())
+        certificate = door.certificate()
         driver_after = time.monotonic()
         progress("submitting to YARN")
+        access = pool.submit(_write_access, site, job.job_dir, certificate, secret)
         application_id = door.submit(application)
+        access.result()
     seconds = {
         "staging": staged_after - started,
         "driver": driver_after - staged_after,
@@ -130,9 +135,9 @@ def _put_code(site: Site, path: str, content: bytes) -> int:
     return len(content)
 
 
-def _write_job(site: Site, job: contract.JobPlan, plan: SubmissionPlan, secret: str, certificate: str) -> None:
+def _write_job(site: Site, job: contract.JobPlan, plan: SubmissionPlan, secret: str, pool: Executor) -> None:
+    """Write what agent and executors start from, and the job's record."""
     job_dir, job_text = job.job_dir, job.to_text().encode()
-    access = {"certificate": certificate, "client_token": wire.client_token(secret)}
     site.store.makedirs(contract.spec_dir(job_dir), 0o700)
     site.store.makedirs(contract.staging_dir(job_dir), 0o700)
     contents = {
@@ -140,10 +145,15 @@ def _write_job(site: Site, job: contract.JobPlan, plan: SubmissionPlan, secret: 
         f"{contract.staging_dir(job_dir)}/secret": secret.encode(),
         f"{contract.spec_dir(job_dir)}/job.json": job_text,
         f"{contract.spec_dir(job_dir)}/plan.json": json.dumps(plan.document(), sort_keys=True).encode(),
-        contract.access_file(job_dir): json.dumps(access).encode(),
     }
-    with ThreadPoolExecutor(len(contents)) as pool:  # a small WebHDFS write takes 0.03 s or, as often, 0.4 s
-        list(pool.map(lambda item: site.store.write(*item), contents.items()))
+    # A small WebHDFS write takes 0.03 s or, as often, 0.4 s.
+    list(pool.map(lambda item: site.store.write(*item), contents.items()))
+
+
+def _write_access(site: Site, job_dir: str, certificate: str, secret: str) -> None:
+    """Write what a later client needs to speak with the agent."""
+    access = {"certificate": certificate, "client_token": wire.client_token(secret)}
+    site.store.write(contract.access_file(job_dir), json.dumps(access).encode())
 
 
 @contextlib.contextmanager

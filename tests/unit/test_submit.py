@@ -202,6 +202,35 @@ def test_the_driver_is_let_go(cluster: PretendCluster, tmp_path: Path) -> None:
     assert [path for path in cluster.files if "/jobs/" in path] == []
 
 
+def test_the_drivers_start_is_used(cluster: PretendCluster, tmp_path: Path) -> None:
+    """When the driver is waited for, all that does not need its certificate lies on the store."""
+    yarn, found = FakeYarn(cluster), []
+
+    def certificate() -> str:
+        found.extend(path.rpartition("/jobs/")[2].partition("/")[2] for path in cluster.files if "/jobs/" in path)
+        return "a certificate"
+
+    yarn.certificate = certificate  # type: ignore[method-assign]
+    spec, _ = load(JOBS["tensorflow"])
+    submit(plan(spec, {}), cluster.site(), lambda _: None, yarn, tmp_path / "agent.tar.gz")
+    files = {name for name in found if "." in name or name.endswith("secret")}
+    assert files == {"spec/job.json", "spec/plan.json", "staging/job.json", "staging/secret"}
+
+
+def test_a_certificate_that_is_not_written_is_a_failure(cluster: PretendCluster, tmp_path: Path) -> None:
+    """A job of which no later client could ask anything is none: YARN has it already, and it is ended and removed."""
+    cluster.faults.append(
+        lambda request: (
+            Reply(507, b"") if request.params.get("op") == "CREATE" and "access.json" in request.path else None
+        )
+    )
+    with pytest.raises(SubmitterError) as failed:
+        attempt(cluster, tmp_path, JOBS["tensorflow"])
+    assert "left-behind" not in str(failed.value)
+    assert [app["state"] for app in cluster.apps] == ["KILLED"]
+    assert [path for path in cluster.files if "/jobs/" in path] == []
+
+
 def test_what_cannot_be_removed_is_told(cluster: PretendCluster, tmp_path: Path) -> None:
     """When the cluster goes away in the middle, the message says what may be left and how to remove it."""
     gone = [False]
