@@ -1,4 +1,4 @@
-"""Packing where nothing needs to be packed: sources, keys, refusals, leaks; archives are proven in the cluster tests."""
+"""Packing where nothing needs to be packed: sources, keys, refusals, leaks (archives: the cluster tests)."""
 
 from __future__ import annotations
 
