@@ -29,9 +29,6 @@ MODULES = sorted(path for top in ("am", "yarn_submitter") for path in (ROOT / to
 LINK = re.compile(r"\[[^]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 ID = re.compile(r"[a-z]+(-[a-z0-9]+)+\Z")
-# Ids that are no errors of a job: what the agent answers to a request it refuses (drawn in wire.py) goes to no person.
-WIRE_REFUSALS = {"not-understood", "wrong-token", "no-such-path", "too-large", "job-ended", "unknown-role",
-                 "role-complete", "not-registered"}  # fmt: skip
 
 
 def page_name(page: Path) -> str:
@@ -84,15 +81,15 @@ def ids_in_code() -> dict[str, str]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             for problem_id in given_ids(node):
                 found.setdefault(problem_id, f"{page_name(path)}:{getattr(node, 'lineno', 0)}")
-    return {problem_id: place for problem_id, place in found.items() if problem_id not in WIRE_REFUSALS}
+    return found
 
 
 def given_ids(node: ast.AST) -> Iterator[str]:
-    """Yield what is an error id by its place in the code: of a Problem, a verdict, a lost task, a refused file."""
+    """Yield what is an error id by its place in the code: of a Problem, a verdict, a lost task, a refused request."""
     if isinstance(node, ast.Call):
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         places = {"Problem": 0, "add": 0, "FailureError": 1, "JobEnded": 4, "never_up": 4, "lose": 4, "end_now": 2,
-                  "LoseTask": 1, "replace": -1}.get(name)  # fmt: skip
+                  "LoseTask": 1, "Refusal": 1, "_problem": 1, "replace": -1}.get(name)  # fmt: skip
         values = [keyword.value for keyword in node.keywords if keyword.arg in ("problem", "id")]
         values += [node.args[places]] if places is not None and 0 <= places < len(node.args) else []
         yield from (text for value in values for text in texts(value))

@@ -11,8 +11,9 @@ task token, clients the client token; both derive from the job's secret. Paths b
     POST /v1/stop      Stop     -> Ack          a client wants the job to end; idempotent
     GET  /v1/events?from=N&wait_s=S -> Events   events from number N on; held until there is one, at most S seconds
 
-Status 200 with the answer, else {"problem": id, "message": sentence}: 400 not understood, 401 wrong token, 404 path,
-409 register: all tasks of this role are taken, 410 the job has ended, 413 too large.
+Status 200 with the answer, else {"problem": id of docs/errors.md, "message": sentence}: 400 not understood or no such
+role, 401 wrong token, 404 path, 409 all tasks of this role are taken (register) or not registered (others), 410 the job
+has ended, 413 too large.
 """
 
 from __future__ import annotations

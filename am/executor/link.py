@@ -32,7 +32,8 @@ class RefusedError(Exception):
     """
 
     def __init__(self, status: int, problem: str, message: str) -> None:
-        super().__init__(f"the agent answered {status}: {message or problem}")
+        known = f" [{problem}]" if problem else ""
+        super().__init__(f"the agent answered {status}: {message or 'no reason'}{known}")
         self.status = status
         self.problem = problem
         self.message = message
