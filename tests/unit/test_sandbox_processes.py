@@ -8,7 +8,6 @@ import sys
 import pytest
 
 from yarn_submitter.sandbox.addresses import LAST_PORT, choose_ports, node_addresses
-from yarn_submitter.sandbox.archive import class_names
 from yarn_submitter.sandbox.lifecycle import log_tail
 from yarn_submitter.sandbox.processes import (
     CONTAINER_MARK,
@@ -127,23 +126,10 @@ def test_the_tail_of_a_log_begins_with_its_last_error(tmp_path):
     """Stack frames and the farewell hide the cause; without an error the last lines are shown."""
     log = tmp_path / "x.log"
     log.write_text(
-        "INFO a\n2026 ERROR x: first\nINFO b\n2026 ERROR x: last\njava.io.IOException: why\n\tat a.B\n\nbye\n"
+        "INFO a\n2026 ERROR x: first\nINFO b\n2026 ERROR x: last\njava.io.IOException: why\n\tat a.B\n\n"
+        "2026 INFO x: SHUTDOWN_MSG: \n/*****\nSHUTDOWN_MSG: Shutting down\n*****/\nbye\n"
     )
     assert log_tail(log) == ["2026 ERROR x: last", "java.io.IOException: why", "bye"]
     log.write_text("".join(f"line {n}\n" for n in range(100)))
     assert log_tail(log)[-1] == "line 99"
     assert len(log_tail(log)) == 10
-
-
-def test_classes_made_at_run_time_are_not_archived():
-    """The class list holds classes that come from files; generated ones would make the dump complain."""
-    lines = [
-        "java.lang.Object source: shared objects file",
-        "org.apache.hadoop.conf.Configuration source: file:/x/hadoop-common.jar",
-        "java.net.Socket source: jrt:/java.base",
-        "jdk.proxy1.$Proxy3 source: __JVM_DefineClass__",
-        "a.B$$Lambda$12/0x0000 source: a.B",
-        "a.B$$Lambda$13 source: file:/x/b.jar",
-        "not a line of this kind",
-    ]
-    assert class_names(lines) == {"java/lang/Object", "org/apache/hadoop/conf/Configuration", "java/net/Socket"}

@@ -49,7 +49,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _up(args: argparse.Namespace, console: Console) -> int:
-    from yarn_submitter.sandbox import Sandbox, SandboxSettings, parse_properties
+    from yarn_submitter.sandbox import DEFAULT_NAME, Sandbox, SandboxSettings, name_option, parse_properties
 
     settings = SandboxSettings(
         nodes=args.nodes,
@@ -61,9 +61,11 @@ def _up(args: argparse.Namespace, console: Console) -> int:
         deadline_s=args.timeout,
     )
     info = Sandbox(args.name).up(settings, console.progress)
-    name = "" if args.name == "default" else f" --name {args.name}"
-    console.say(f"sandbox {info.name!r} is up: {len(info.nodes)} nodes, HDFS {info.fs}, YARN http://{info.rm_http}/")
-    console.say(f'next: job run --cluster sandbox ... ; for other programs: eval "$(job sandbox env{name})"')
+    nodes = f"{len(info.nodes)} node{'s' * (len(info.nodes) != 1)}"
+    console.say(f"sandbox {info.name!r} is up: {nodes}, HDFS {info.fs}, YARN http://{info.rm_http}/")
+    cluster = "sandbox" if info.name == DEFAULT_NAME else f"sandbox:{info.name}"
+    env = f"job sandbox env{name_option(info.name)}"
+    console.say(f'next: job run --cluster {cluster} ... ; for other programs: eval "$({env})"')
     return 0
 
 
@@ -79,9 +81,11 @@ def _status(args: argparse.Namespace, console: Console) -> int:
 
 
 def _status_lines(status: SandboxStatus) -> list[str]:
+    from yarn_submitter.sandbox import name_option
+
     info = status.info
     if info is None:
-        return [f"there is no sandbox {status.name!r}; next: job sandbox up"]
+        return [f"there is no sandbox {status.name!r}; next: job sandbox up{name_option(status.name)}"]
     lines = [f"{'daemon':<16} {'pid':>8}  {'address':<22} state"]
     for daemon in status.daemons:
         state = "answers" if daemon.answering else "runs, does not answer" if daemon.alive else "not running"
@@ -114,6 +118,6 @@ def _env(args: argparse.Namespace, console: Console) -> int:
 def _exports(info: SandboxInfo) -> list[str]:
     lines = []
     for key, value in info.environment().items():
-        suffix = ":$PATH" if key == "PATH" else ""
+        suffix = ':"$PATH"' if key == "PATH" else ""  # some shells split what is not quoted at its blanks
         lines.append(f"export {key}={shlex.quote(value)}{suffix}")
     return lines

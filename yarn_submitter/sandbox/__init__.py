@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yarn_submitter.errors import Problem, UsageError
-from yarn_submitter.sandbox.state import DEFAULT_NAME, SandboxSettings, load_state, parse_properties, sandbox_dir
+from yarn_submitter.sandbox.state import (
+    DEFAULT_NAME,
+    SandboxSettings,
+    load_state,
+    name_option,
+    parse_properties,
+    sandbox_dir,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +41,7 @@ __all__ = [
     "SandboxSettings",
     "SandboxStatus",
     "find",
+    "name_option",
     "parse_properties",
     "require",
 ]
@@ -205,13 +213,12 @@ def require(name: str = DEFAULT_NAME) -> SandboxInfo:
     """
     info = find(name)
     if info is None:
-        option = "" if name == DEFAULT_NAME else f" --name {name}"
         raise UsageError(
             Problem(
                 "sandbox-unknown",
                 f"There is no sandbox {name!r}.",
                 f"looked for {sandbox_dir(name) / 'state.json'}",
-                f"job sandbox up{option}",
+                f"job sandbox up{name_option(name)}",
             )
         )
     return info

@@ -7,12 +7,14 @@ cannot use an archive goes on without it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
 import shutil
 import subprocess
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,12 +30,20 @@ if TYPE_CHECKING:
 _MADE_AT_RUN_TIME = re.compile(
     r"\$\$Lambda|/0x|\$Proxy\d|LambdaForm\$|GeneratedMethodAccessor|GeneratedConstructorAccessor"
 )
-# Arguments: the unfinished file, the archive, a file that says "this Java cannot", the command.
+DUMP_FLAG = "-Xshare:dump"
+# Arguments: the unfinished file, the archive, a file that says "this Java cannot", the command. A Java that was ended
+# from outside (HUP, INT, KILL, TERM) could have. After a signal of our own it is waited for: it may still write.
 _SCRIPT = """part=$1 archive=$2 failed=$3; shift 3
+trap 'ended=1; kill $java' TERM
 "$@" & java=$!
-trap 'kill $java; rm -f "$part"; exit 1' TERM
-if wait $java; then mv "$part" "$archive"; else rm -f "$part"; : > "$failed"; fi
+wait $java; status=$?
+[ "$ended" ] && wait $java
+if [ $status = 0 ]; then mv "$part" "$archive"; exit; fi
+rm -f "$part"
+case $status in 129|130|137|143) ;; *) : > "$failed" ;; esac
 """
+# A dump takes a minute on a busy machine; one that failed is tried again another day, for the cause may be gone.
+_PART_KEPT_S, _FAILURE_KEPT_S = 3600.0, 86400.0
 _LOADED = re.compile(r"^(\S+) source: (?:jrt:/|file:|shared objects file)")
 
 
@@ -44,6 +54,31 @@ def archive_path(java_home: Path, jars: Sequence[Path]) -> Path:
     for part in (str(java_home), release.read_text("utf-8") if release.exists() else "", *map(str, jars)):
         digest.update(part.encode() + b"\0")
     return hadoop_dir() / f"classes-{digest.hexdigest()[:12]}.jsa"
+
+
+def sweep(java_home: Path, jars: Sequence[Path]) -> None:
+    """Remove archives, and notes of failures, that no Java uses any more: other jars, another Java, one that is gone.
+
+    Which Java an archive is for stands beside it, in `classes-*.java`. A JVM that uses a removed archive keeps it.
+
+    Args:
+        java_home: The Java of now.
+        jars: The class path of now.
+    """
+    directory = hadoop_dir()
+    with contextlib.suppress(FileNotFoundError):  # another sandbox sweeps, too
+        homes = {java_home, *(Path(note.read_text("utf-8")) for note in directory.glob("classes-*.java"))}
+        current = {archive_path(home, jars).stem for home in homes if (home / "bin" / "java").exists()}
+        for path in directory.glob("classes-*.*"):
+            if path.stem not in current or (path.suffix == ".failed" and _age_s(path) > _FAILURE_KEPT_S):
+                path.unlink()
+        for part in directory.glob(".classes-*.jsa.*"):
+            if _age_s(part) > _PART_KEPT_S:
+                part.unlink()
+
+
+def _age_s(path: Path) -> float:
+    return time.time() - path.stat().st_mtime
 
 
 def archive_flags(java_home: Path, jars: Sequence[Path], class_log: Path) -> list[str]:
@@ -88,11 +123,12 @@ def start_archiving(state: SandboxState, jars: Sequence[Path], directory: Path, 
             names |= class_names(lines)
     class_list = temporary / "classes.list"
     write_beside(class_list, "\n".join(sorted(names)) + "\n")
+    write_beside(archive.with_suffix(".java"), state.java_home)
     part = archive.with_name(f".{archive.name}.{os.getpid()}")
     dump = [
         str(Path(state.java_home) / "bin" / "java"),
         mark,
-        "-Xshare:dump",
+        DUMP_FLAG,
         "-XX:+UseSerialGC",
         "-XX:-UsePerfData",
         f"-Djava.io.tmpdir={temporary}",  # the sandbox's other JVMs have the same

@@ -8,13 +8,15 @@ import shutil
 import subprocess
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yarn_submitter.errors import LimitError, Problem, UnreachableError, UsageError
 from yarn_submitter.sandbox import ARCHIVER, DaemonStatus, SandboxStatus, info_of, processes
-from yarn_submitter.sandbox.addresses import choose_ports, node_addresses
-from yarn_submitter.sandbox.archive import start_archiving
+from yarn_submitter.sandbox.addresses import LOCALHOST, choose_ports, node_addresses
+from yarn_submitter.sandbox.archive import DUMP_FLAG, start_archiving, sweep
 from yarn_submitter.sandbox.config import write_configuration
 from yarn_submitter.sandbox.daemons import (
     answering,
@@ -32,11 +34,11 @@ from yarn_submitter.sandbox.hdfs_dirs import make_directories
 from yarn_submitter.sandbox.jars import disk_full_is_an_error, ensure_jars, hadoop_dir
 from yarn_submitter.sandbox.java import find_java
 from yarn_submitter.sandbox.state import (
-    DEFAULT_NAME,
     Process,
     SandboxState,
     Shape,
     load_state,
+    name_option,
     refuse_odd_path,
     sandbox_dir,
     save_state,
@@ -45,7 +47,6 @@ from yarn_submitter.sandbox.state import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from yarn_submitter.sandbox.daemons import Daemon
     from yarn_submitter.sandbox.state import SandboxSettings
@@ -67,8 +68,10 @@ def up(name: str, settings: SandboxSettings, progress: Callable[[str], None]) ->
         if state and alive:
             _refuse_other_settings(state, settings)
             if _is_complete(state, settings, alive) and not _missing(state):
+                _make_directories(state)  # an `up` that was interrupted may not have come to it
                 progress(f"sandbox {name!r} is up already")
                 return state
+        _end_strays(state, directory, progress)
         # Before the download: 100 MB are of no use without a Java.
         java_home = state.java_home if state and alive else str(find_java(progress=progress).home)
         jars = ensure_jars(progress)
@@ -80,7 +83,7 @@ def up(name: str, settings: SandboxSettings, progress: Callable[[str], None]) ->
         except UnreachableError:
             start.undo(alive)
             raise
-        make_directories(f"127.0.0.1:{state.ports['NN_HTTP']}", state.user)
+        _make_directories(state)
         start.archive()
         return start.state
 
@@ -99,6 +102,27 @@ def _alive(state: SandboxState) -> frozenset[str]:
     )
 
 
+def _end_strays(state: SandboxState | None, directory: Path, progress: Callable[[str], None]) -> None:
+    """End daemons that nobody remembers: their `up` was killed as it started them, or the state is gone.
+
+    They would keep the NameNode's disk locked, and ports that are remembered.
+    """
+    flag = temporary_directory_flag(directory)
+    known = {process.pid for process in state.processes.values()} if state else set()
+    strays = [
+        process
+        for process in processes.with_argument(flag)
+        if process.pid not in known and DUMP_FLAG not in processes.command_line(process.pid).split()
+    ]
+    if strays:
+        progress(f"ending {len(strays)} processes of an earlier start")
+        processes.end(strays, flag, STOP_GRACE_S)
+
+
+def _make_directories(state: SandboxState) -> None:
+    make_directories(f"{LOCALHOST}:{state.ports['NN_HTTP']}", state.user)
+
+
 def _is_complete(state: SandboxState, settings: SandboxSettings, alive: frozenset[str]) -> bool:
     more_nodes = settings.nodes is not None and settings.nodes > state.shape.nodes
     return not more_nodes and len(alive) == len(daemons(state))
@@ -109,13 +133,12 @@ def _refuse_other_settings(state: SandboxState, settings: SandboxSettings) -> No
     wanted = state.shape.changed_by(settings)
     if replace(wanted, nodes=0) == replace(state.shape, nodes=0) and wanted.nodes >= state.shape.nodes:
         return
-    option = "" if state.name == DEFAULT_NAME else f" --name {state.name}"
     raise UsageError(
         Problem(
             "sandbox-settings",
             f"Sandbox {state.name!r} runs with other settings than these.",
             f"running: {state.shape.text()}\nwanted:  {wanted.text()}",
-            f"job sandbox down{option}, then run the command again",
+            f"job sandbox down{name_option(state.name)}, then run the command again",
         )
     )
 
@@ -265,6 +288,7 @@ class _Start:
 
     def archive(self) -> None:
         """Begin the class-data archive if this Java has none yet; it is for the next start."""
+        sweep(Path(self.state.java_home), self.jars)
         pid = start_archiving(self.state, self.jars, self.directory, mark(self.state))
         if pid is not None:
             self._remember(ARCHIVER, Process(pid, processes.start_time(pid) or ""))
@@ -272,7 +296,9 @@ class _Start:
 
 def _missing(state: SandboxState) -> str:
     """Return what is not ready yet, in words; empty when jobs can be submitted."""
-    if words := ", ".join(filter(None, (hdfs_missing(state), yarn_missing(state)))):
+    with ThreadPoolExecutor(2) as pool:
+        words = ", ".join(filter(None, pool.map(lambda ask: ask(state), (hdfs_missing, yarn_missing))))
+    if words:
         return words
     # For a while after its death the ResourceManager counts a NodeManager as running.
     return ", ".join(name for name, answer in answering(daemons(state)).items() if not answer)
@@ -289,7 +315,11 @@ def log_tail(log: Path) -> list[str]:
     except OSError as error:
         return [str(error)]
     noise = ("\tat ", "\t... ", "/*****", "*****", "SHUTDOWN_MSG")
-    telling = [line[:300] for line in lines if line.strip() and not line.startswith(noise)]
+    telling = [
+        line[:300]
+        for line in lines
+        if line.strip() and not line.startswith(noise) and not line.endswith("SHUTDOWN_MSG: ")
+    ]
     errors = [number for number, line in enumerate(telling) if " ERROR " in line or " FATAL " in line]
     first = errors[-1] if errors else len(telling) - LOG_TAIL_LINES
     return telling[max(first, 0) :][:LOG_TAIL_LINES]
@@ -314,7 +344,11 @@ def status(name: str) -> SandboxStatus:
     if state is None:
         return SandboxStatus(name, None, (), 0, up=False)
     every = daemons(state)
-    alive, answers = _alive(state), answering(every)
+    alive = _alive(state)
+    # All at once: of daemons that hang each would be waited for.
+    with ThreadPoolExecutor(2) as pool:
+        nodes, missing = pool.submit(running_nodes, state), pool.submit(_missing, state)
+        answers = answering(every)
     found = []
     for daemon in every:
         process = state.processes.get(daemon.name)
@@ -323,9 +357,9 @@ def status(name: str) -> SandboxStatus:
         # A dead daemon's port may be another program's by now.
         answer = living and answers[daemon.name]
         found.append(DaemonStatus(daemon.name, process.pid if process else None, daemon.address, living, answer, log))
-    complete = all(daemon.alive for daemon in found) and not _missing(state)
-    nodes = running_nodes(state) if "resourcemanager" in alive else 0
-    return SandboxStatus(name, info_of(state), tuple(found), nodes, up=complete)
+    complete = all(daemon.alive for daemon in found) and not missing.result()
+    running = nodes.result() if "resourcemanager" in alive else 0
+    return SandboxStatus(name, info_of(state), tuple(found), running, up=complete)
 
 
 def down(name: str, *, delete: bool, progress: Callable[[str], None]) -> bool:
@@ -335,17 +369,19 @@ def down(name: str, *, delete: bool, progress: Callable[[str], None]) -> bool:
         state = load_state(name)
         # By its directory a daemon is found that was started just before `up` was killed, or whose state is gone.
         flag = temporary_directory_flag(directory)
-        ours = {process.pid: process for process in processes.with_argument(flag)}
-        if state:
-            ours |= {p.pid: p for p in state.processes.values() if processes.is_alive(p, mark(state))}
+        found = processes.with_argument(flag)
+        known = [p for p in state.processes.values() if processes.is_alive(p, mark(state))] if state else []
+        ours = {process.pid for process in (*found, *known)}
         if ours:
             progress(f"ending {len(ours)} processes of sandbox {name!r}")
-        processes.end(ours.values(), mark(state) if state else flag, STOP_GRACE_S)
-        left = processes.end_marked(state.id, CONTAINER_GRACE_S) if state else 0
+        processes.end(found, flag, STOP_GRACE_S)
+        left = 0
+        if state:
+            processes.end(known, mark(state), STOP_GRACE_S)
+            left = processes.end_marked(state.id, CONTAINER_GRACE_S)
+            save_state(replace(state, processes={}))
         if left:
             progress(f"ended {left} processes that containers had left")
-        if state:
-            save_state(replace(state, processes={}))
         if delete:
             if directory.exists():
                 shutil.rmtree(directory)

@@ -164,6 +164,11 @@ def sandbox_dir(name: str) -> Path:
     return cache_dir() / "sandbox" / name
 
 
+def name_option(name: str) -> str:
+    """Return what is typed behind `job sandbox ACTION` to mean this sandbox; a blank comes first."""
+    return "" if name == DEFAULT_NAME else f" --name {name}"
+
+
 def refuse_odd_path(directory: Path) -> None:
     """Refuse a directory whose name YARN's launch scripts, class paths or lists of directories would take apart.
 
