@@ -4,35 +4,50 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from yarn_submitter.argv import read_argv
 from yarn_submitter.errors import UsageError
-from yarn_submitter.given import Faults, Given, close_match
-from yarn_submitter.options import BY_NAME, FLAG, OPTION_ROLES, OPTIONS
-from yarn_submitter.spec import JobSpec, RoleSpec
+from yarn_submitter.frameworks import check_counts, check_logs, check_parameters, check_role_name
+from yarn_submitter.given import Faults, Given
+from yarn_submitter.options import BY_NAME, FLAG, LIST, OPTION_ROLES, OPTIONS, TENSORBOARD
+from yarn_submitter.remotes import (
+    INPUT_NAME,
+    read_input_path,
+    read_localizations,
+    read_mounts,
+    read_store_path,
+    resource_list,
+)
+from yarn_submitter.roletexts import RoleTexts, both, gather_roles, own_options
+from yarn_submitter.spec import JobSpec, RoleSpec, Security
 from yarn_submitter.units import Ask
 from yarn_submitter.values import (
-    INPUT_NAME,
+    env_file_lines,
     read_ask,
     read_choice,
     read_count,
+    read_duration,
     read_flag,
-    read_input_path,
-    read_localizations,
+    read_image,
+    read_label,
     read_pairs,
-    read_store_path,
+    read_quicklinks,
+    read_secrets,
+    shown,
 )
 from yarn_submitter.yamlfile import YamlJob, read_yaml
 
 _ROLE_NAME = re.compile(r"[a-z][a-z0-9_-]*\Z")
-_TF_ROLES = ("chief", "worker", "ps", "evaluator")
 _ROLE_ORDER = ("chief", "worker", "ps")
 # Values that YAML and the command line may both hold without a conflict.
-_MERGED = ("verbose", "wait_job_finish")
+_MERGED = ("verbose", "wait_job_finish", "insecure", "distribute_keytab", TENSORBOARD)
 # What a role needs, as the YAML form calls it -> what to type for a role without options of its own.
 _NEEDED = {"resources": "write --role {}:instances=1,memory=1G", "launch_cmd": "add --role_cmd {}=COMMAND"}
+_RESOURCE_LIST = "tony.containers.resources"
+_HADOOP_KEY = re.compile(r"(dfs|fs|yarn|hadoop|ipc|io|net|mapreduce|security|ssl)\.[A-Za-z0-9._*-]+\Z")
 
 
 @dataclass(frozen=True)
@@ -40,7 +55,10 @@ class Controls:
     """How the client is to behave; no part of the job. `warnings` are sentences for the user."""
 
     cluster: str = ""
+    set: tuple[str, ...] = ()
     dry_run: bool = False
+    check: bool = False
+    force: bool = False
     detach: bool = False
     json: bool = False
     quiet: bool = False
@@ -48,8 +66,32 @@ class Controls:
     warnings: tuple[str, ...] = ()
 
 
-def load(argv: Sequence[str]) -> tuple[JobSpec, Controls]:
+@dataclass(frozen=True)
+class JobDefaults:
+    """What a job gets that does not say otherwise.
+
+    Attributes:
+        queue: YARN queue.
+        image: Docker image of every role, or empty.
+        env: Variables of every task; the job's own win.
+        profiles: Name -> resources as text.
+    """
+
+    queue: str = "default"
+    image: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+    profiles: Mapping[str, str] = field(default_factory=dict)
+
+
+def load(
+    argv: Sequence[str],
+    defaults_for: Callable[[str, Sequence[str]], JobDefaults] = lambda _cluster, _set: JobDefaults(),
+) -> tuple[JobSpec, Controls]:
     """Read the words after `job run`.
+
+    Args:
+        argv: The words.
+        defaults_for: Called with the texts of `--cluster` and `--set`.
 
     Raises:
         UsageError: With every fault that was found.
@@ -58,113 +100,87 @@ def load(argv: Sequence[str]) -> tuple[JobSpec, Controls]:
     given = read_argv(argv, faults)
     file = read_yaml(given["f"][0].value, faults) if "f" in given else YamlJob()
     _merge(given, file, faults)
-    spec = _Builder(given, file, faults).job()
-    controls = _controls(given, spec, faults)
+    controls = _controls(given, faults)
+    spec = _Builder(given, file, defaults_for(controls["cluster"], controls["set"]), faults).job()
+    if controls["logs"]:
+        check_logs(given["logs"][0], {role.name: role.instances for role in spec.roles}, faults)
     if faults.problems:
         raise UsageError(*faults.problems)
-    return spec, controls
+    return spec, Controls(**controls, warnings=tuple(faults.warnings))
 
 
-def _controls(given: dict[str, list[Given]], spec: JobSpec, faults: Faults) -> Controls:
-    values: dict[str, object] = {}
+def _controls(given: dict[str, list[Given]], faults: Faults) -> dict[str, Any]:
+    values: dict[str, Any] = {"cluster": "", "set": (), "logs": ""}
     for option in OPTIONS:
         if not option.control or option.name == "f" or option.name not in given:
             continue
         first = given[option.name][0]
         values[option.name] = read_flag(first, faults) if option.kind == FLAG else first.value
-    if values.get("logs"):
-        _check_logs(given["logs"][0], spec, faults)
-    return Controls(**values, warnings=tuple(faults.warnings))  # type: ignore[arg-type]
-
-
-def _check_logs(wish: Given, spec: JobSpec, faults: Faults) -> None:
-    counts = {role.name: role.instances for role in spec.roles}
-    role, colon, index = wish.value.partition(":")
-    if wish.value == "all" or (role in counts and not colon):
-        return
-    if role in counts and index in map(str, range(counts[role])):
-        return
-    hint = close_match(wish.value, ("all", *counts))
-    valid = f"valid: {', '.join(['all', *counts])}" + (f"; {hint}" if hint else "")
-    faults.add("task-unknown", f"{wish.source}: the job has no task {wish.value!r}.", valid)
-
-
-def _own_options(role: str) -> dict[str, str]:
-    """Return what the YAML form calls it -> the option, for a role that has options of its own."""
-    count = "num_ps" if role == "ps" else f"num_{role}s"
-    return {"replicas": count, "resources": f"{role}_resources", "launch_cmd": f"{role}_launch_cmd"}
+        if option.kind == LIST:
+            values[option.name] = tuple(item.value for item in given[option.name])
+    return values
 
 
 def _merge(given: dict[str, list[Given]], file: YamlJob, faults: Faults) -> None:
     """Put the file's values beside the command line's; a value given by both is a fault."""
     for name, values in file.options.items():
         if name in given and name not in _MERGED:
-            _both(f"--{name}", values[0], faults)
+            both(f"--{name}", values[0], faults)
         given.setdefault(name, values)
-    for role in OPTION_ROLES:
-        keys = file.roles.get(role)
-        if keys is None:
-            continue
-        names = _own_options(role)
-        for key, name in names.items():
-            if name in given and key in keys:
-                _both(f"--{name}", keys[key][0], faults)
-            if key in keys:
-                given.setdefault(name, keys[key])
-        given.setdefault(names["replicas"], [Given("1", file.places[role])])
-
-
-def _both(what: str, in_file: Given, faults: Faults) -> None:
-    faults.add(
-        "option-in-both",
-        f"{what} is defined both with YAML config and with CLI argument.",
-        f"{in_file.source}: {in_file.value!r}" if in_file.value else in_file.source,
-        "keep one of them",
-    )
-
-
-@dataclass
-class _FreeRole:
-    """A role without options of its own, as texts: where it stands, and key of the YAML form -> text."""
-
-    place: str
-    texts: dict[str, Given] = field(default_factory=dict)
 
 
 class _Builder:
     """Turns texts into a JobSpec; every method notes its faults and returns something that lets the others go on."""
 
-    def __init__(self, given: dict[str, list[Given]], file: YamlJob, faults: Faults) -> None:
+    def __init__(self, given: dict[str, list[Given]], file: YamlJob, defaults: JobDefaults, faults: Faults) -> None:
         self.given = given
         self.file = file
+        self.defaults = defaults
         self.faults = faults
+        known = len(faults.problems)
+        self.framework = self.choice("framework")
+        self.rules = self.framework if len(faults.problems) == known else "generic"  # a wrong one makes no other fault
 
     def job(self) -> JobSpec:
         """Return the job; meaningless when there are faults."""
-        framework = self.choice("framework")
-        roles = self.roles(framework)
+        faults = self.faults
+        roles, tensorboard = self.roles()
         if not self.text("name"):
-            self.faults.add("name-absent", "--name is absent.", "", "add --name NAME")
+            faults.add("name-absent", "--name is absent.", "", "add --name NAME")
         if "input_path" not in self.given and any(role.name == "worker" for role in roles):
             next_step = 'add --input_path URI, or --input_path ""'
-            self.faults.add("input-path-absent", '"--input_path" is absent.', "", next_step)
-        input_path = read_input_path(self.one("input_path"), self.faults)
+            faults.add("input-path-absent", '"--input_path" is absent.', "", next_step)
+        input_path = read_input_path(self.one("input_path"), faults)
         taken = (INPUT_NAME,) if input_path and "://" not in input_path else ()
+        counts = {role.name: role.instances for role in (*roles, *([tensorboard] if tensorboard else []))}
+        conf, localizations = self.conf()
+        localizations = [*self.given.get("localization", []), *localizations]
         return JobSpec(
             name=self.text("name"),
-            framework=framework,
+            framework=self.framework,
             roles=roles,
-            queue=self.text("queue") or "default",
+            queue=self.text("queue") or self.defaults.queue,
             input_path=input_path,
-            checkpoint_path=read_store_path(self.one("checkpoint_path"), self.faults),
-            saved_model_path=read_store_path(self.one("saved_model_path"), self.faults),
-            env=read_pairs(self.given.get("env", []), self.faults),
-            localizations=read_localizations(self.given.get("localization", []), self.faults, taken=taken),
+            checkpoint_path=read_store_path(self.one("checkpoint_path"), faults),
+            saved_model_path=read_store_path(self.one("saved_model_path"), faults),
+            env=self.env(),
+            localizations=read_localizations(localizations, faults, taken=taken),
             source_dir=self.source_dir(),
             done_when=self.choice("done_when"),
             tf_worker0=self.choice("tf_worker0"),
             wait_job_finish=self.flag("wait_job_finish"),
             verbose=self.flag("verbose"),
+            image=read_image(self.one("docker_image"), faults) or self.defaults.image,
+            node_label=read_label(self.one("node_label"), faults),
+            mounts=read_mounts(self.given.get("mount", []), faults),
+            quicklinks=read_quicklinks(self.given.get("quicklink", []), counts, faults),
+            secrets=read_secrets(self.given.get("secret", []), faults),
+            conf=conf,
+            security=Security(
+                self.flag("insecure"), self.text("keytab"), self.text("principal"), self.flag("distribute_keytab")
+            ),
+            tensorboard=tensorboard,
+            max_runtime_s=read_duration(self.one("max_runtime"), faults) if "max_runtime" in self.given else 0,
         )
 
     def one(self, name: str) -> Given:
@@ -187,129 +203,103 @@ class _Builder:
     def source_dir(self) -> str:
         """Return the source directory, absolute, or an empty text."""
         source = self.one("src")
-        if source.value and not os.path.isdir(source.value):
+        if not source.value:
+            return ""
+        if "\0" in source.value or not os.path.isdir(source.value):
             seen = os.path.abspath(source.value)
-            self.faults.add("src-missing", f"{source.source}: {source.value!r} is not a directory.", seen)
-        return os.path.abspath(source.value) if source.value else ""
+            self.faults.add(
+                "src-missing", f"{source.source}: {shown(source.value)} is not a directory.", seen, at=source
+            )
+        return os.path.abspath(source.value)
 
-    def roles(self, framework: str) -> tuple[RoleSpec, ...]:
-        """Return every role with at least one task, in the order in which they are shown."""
-        free = self.free_roles()
-        roles = [*self.option_roles(free), *(self.free_role(name, role, framework) for name, role in free.items())]
-        found = {role.name: role for role in roles if role.instances > 0}
-        if not found:
+    def env(self) -> dict[str, str]:
+        """Return the variables of every task: the site's, those of files, those given one by one."""
+        from_files = read_pairs(env_file_lines(self.given.get("env_file", []), self.faults), self.faults)
+        return {**self.defaults.env, **from_files, **read_pairs(self.given.get("env", []), self.faults)}
+
+    def conf(self) -> tuple[dict[str, str], list[Given]]:
+        """Return Hadoop's properties, and the localizations that TonY's scripts hide among them."""
+        found: dict[str, str] = {}
+        resources: list[Given] = []
+        for item in self.given.get("conf", []):
+            key, _, value = item.value.partition("=")
+            if key == _RESOURCE_LIST:
+                resources += resource_list(item)
+            elif _HADOOP_KEY.match(key):
+                found[key] = value
+            else:
+                known = f"known: Hadoop's own (yarn.*, dfs.*, fs.*, hadoop.*, ...) and {_RESOURCE_LIST}"
+                step = "a setting of ours goes with --set KEY=VALUE"
+                sentence = f"{item.source}: {shown(key)} is no property that has an effect here."
+                self.faults.add("conf-unknown", sentence, known, step, at=item)
+        return found, resources
+
+    def roles(self) -> tuple[tuple[RoleSpec, ...], RoleSpec | None]:
+        """Return every role with at least one task, in the order in which they are shown, and the TensorBoard."""
+        texts = gather_roles(self.given, self.file, self.faults)
+        check_parameters(self.rules, self.given, texts, self.faults)
+        found = {name: self.role(name, role) for name, role in texts.items()}
+        found = {name: role for name, role in found.items() if role.instances > 0}
+        tensorboard = self.tensorboard()
+        if not found and not tensorboard:
             self.faults.add("no-roles", "The job has no task.", "", "give --num_workers or --role")
-        if framework == "tensorflow":
-            self.check_tensorflow({name: role.instances for name, role in found.items()})
+        check_counts(self.rules, {name: role.instances for name, role in found.items()}, self.faults)
         order = [*(name for name in _ROLE_ORDER if name in found), *(name for name in found if name not in _ROLE_ORDER)]
-        return tuple(found[name] for name in order)
+        return tuple(found[name] for name in order), tensorboard
 
-    def check_tensorflow(self, counts: dict[str, int]) -> None:
-        """Note role counts that TensorFlow cannot have."""
-        if counts.get("ps") and counts.get("worker", 0) + counts.get("chief", 0) < 2:
-            self.faults.add("one-worker-with-ps", "Only specified one worker but non-zero PS, please double check.")
-        if counts.get("chief", 0) > 1:
-            sentence = f"TensorFlow has one chief, not {counts['chief']}."
-            self.faults.add("chief-count", sentence, "", "give the others as --num_workers")
-
-    def option_roles(self, free: dict[str, _FreeRole]) -> list[RoleSpec]:
-        """Return the roles that have options of their own, worker and ps, and that --role does not give."""
-        roles = []
-        for name in OPTION_ROLES:
-            options = _own_options(name)
-            named = [option for option in options.values() if option in self.given]
-            if name in free:
-                if named:
-                    both = "--role, and " + ", ".join(f"--{option}" for option in named)
-                    self.faults.add("option-in-both", f"Role {name} is given twice.", both, "keep one of them")
+    def role(self, name: str, role: RoleTexts) -> RoleSpec:
+        """Return one role from its texts."""
+        texts, faults = role.texts, self.faults
+        own = own_options(name) if name in OPTION_ROLES and not role.by_role else {}
+        default = "1" if name == "worker" or role.in_file else "0"
+        instances = read_count(texts["replicas"][0] if "replicas" in texts else role.place.part(default), faults)
+        if not own:
+            self.check_name(name, role.place)
+        if instances == 0:
+            return RoleSpec(name, 0, Ask(0), "")
+        needed = {**texts}
+        if "profile" in self.given and "resources" not in texts:
+            needed["resources"] = self.given["profile"]
+        for key, form in _NEEDED.items():
+            if key in needed and needed[key][0].value:
                 continue
-            others = free or self.file.roles
-            default = Given("1" if name == "worker" and (named or not others) else "0", "default")
-            instances = read_count(self.given.get(options["replicas"], [default])[0], self.faults)
-            texts = {key: self.one(option) for key, option in options.items()}
-            if instances:
-                for key in _NEEDED:
-                    if not texts[key].value:
-                        seen = f"{name} has {instances} instances"
-                        self.faults.add("role-incomplete", f"--{options[key]} is absent.", seen)
-            roles.append(self.role(name, instances, texts))
-        return roles
-
-    def role(self, name: str, instances: int, texts: dict[str, Given]) -> RoleSpec:
-        """Return one role from its texts and what the file says about it."""
-        extra = self.file.roles.get(name, {})
-        resources, command = texts.get("resources"), texts.get("launch_cmd")
+            if own:
+                seen = f"{name} has {instances} instances"
+                faults.add("role-incomplete", f"--{own[key]} is absent.", seen, at=role.place)
+            else:
+                sentence = f"{role.place.source}: role {name} has no {key}."
+                step = f"{form.format(name)}, or `{key}:` in the file"
+                faults.add("role-incomplete", sentence, "", step, at=role.place)
+        resources = needed.get("resources", [Given("", "")])[0]
         return RoleSpec(
             name,
             instances,
-            read_ask(resources, self.faults) if resources and resources.value else Ask(0),
-            command.value if command else "",
-            read_pairs(extra.get("envs", []), self.faults),
-            read_localizations(extra.get("localizations", []), self.faults),
+            read_ask(resources, self.defaults.profiles, faults) if resources.value else Ask(0),
+            texts["launch_cmd"][0].value if "launch_cmd" in texts else "",
+            read_pairs(texts.get("envs", []), faults),
+            read_localizations(texts.get("localizations", []), faults),
+            read_mounts(texts.get("mounts", []), faults),
+            read_image(texts["docker_image"][0], faults) if "docker_image" in texts else "",
+            read_label(texts["node_label"][0], faults) if "node_label" in texts else "",
         )
 
-    def free_roles(self) -> dict[str, _FreeRole]:
-        """Return the roles of --role and --role_cmd, and the file's roles that have no options."""
-        found: dict[str, _FreeRole] = {}
-        for item in self.given.get("role", []):
-            name, role = self.role_option(item)
-            if name in found:
-                self.faults.add("option-twice", f"--role {name} is given twice.", f"again: {item.value!r}", "keep one")
-            found.setdefault(name, role)
-        for name, keys in self.file.roles.items():
-            if name in found:
-                _both(f"Role {name}", Given("", self.file.places[name]), self.faults)
-            elif name not in OPTION_ROLES:
-                found[name] = _FreeRole(self.file.places[name], {key: texts[0] for key, texts in keys.items()})
-        for item in self.given.get("role_cmd", []):
-            self.role_command(item, found)
-        return found
-
-    def role_option(self, item: Given) -> tuple[str, _FreeRole]:
-        """Return name and texts of one --role."""
-        name, _, rest = item.value.partition(":")
-        place = f"{item.source} {name}"
-        pairs = [pair for pair in rest.split(",") if pair.strip()]
-        counts = [pair.partition("=")[2] for pair in pairs if pair.partition("=")[0].strip() == "instances"]
-        if len(counts) > 1:
-            self.faults.add("resources-form", f"{place}: instances is given twice in {rest!r}.")
-        resources = ",".join(pair for pair in pairs if pair.partition("=")[0].strip() != "instances")
-        texts = {"replicas": counts[0] if counts else "1", "resources": resources}
-        return name, _FreeRole(place, {key: Given(text, place) for key, text in texts.items()})
-
-    def role_command(self, item: Given, found: dict[str, _FreeRole]) -> None:
-        """Put the command of one --role_cmd to its role."""
-        name, equals, command = item.value.partition("=")
-        if name in found and equals:
-            texts = found[name].texts
-            if "launch_cmd" in texts:
-                both = f"{texts['launch_cmd'].value!r} and {command!r}"
-                self.faults.add("option-twice", f"--role_cmd {name} is given twice.", both, "keep one")
-            texts.setdefault("launch_cmd", Given(command, item.source))
-        elif not equals:
-            sentence = f"--role_cmd {item.value!r} names no role."
-            self.faults.add("role-unknown", sentence, "", "write --role_cmd NAME=COMMAND")
-        else:
-            hint = close_match(name, found)
-            own = f"use --{_own_options(name)['launch_cmd']}" if name in OPTION_ROLES else ""
-            sentence = f"--role_cmd names role {name!r} that no --role defines."
-            self.faults.add("role-unknown", sentence, hint, own or f"add --role {name}:instances=1,memory=1G")
-
-    def free_role(self, name: str, role: _FreeRole, framework: str) -> RoleSpec:
-        """Return one role that has no options of its own."""
-        instances = read_count(role.texts.get("replicas", Given("1", role.place)), self.faults)
+    def check_name(self, name: str, place: Given) -> None:
+        """Note a role's name that cannot be one, or that the framework does not know."""
         if not _ROLE_NAME.match(name):
-            sentence = f"{role.place}: {name!r} cannot be a role's name."
-            self.faults.add("role-name", sentence, "lower-case letters, digits, - and _")
-        elif framework == "tensorflow" and name not in _TF_ROLES:
-            hint = close_match(name, _TF_ROLES)
-            evidence = f"roles of TensorFlow: {', '.join(_TF_ROLES)}" + (f"; {hint}" if hint else "")
-            sentence = f"{role.place}: TensorFlow has no role {name!r}."
-            self.faults.add("role-unknown", sentence, evidence, "or use --framework generic")
-        if instances == 0:
-            return RoleSpec(name, 0, Ask(0), "")
-        for key, form in _NEEDED.items():
-            if key not in role.texts or not role.texts[key].value:
-                sentence = f"{role.place}: role {name} has no {key}."
-                self.faults.add("role-incomplete", sentence, "", f"{form.format(name)}, or `{key}:` in the file")
-        return self.role(name, instances, role.texts)
+            sentence = f"{place.source}: {shown(name)} cannot be a role's name."
+            self.faults.add("role-name", sentence, "lower-case letters, digits, - and _", at=place)
+        else:
+            check_role_name(self.rules, name, place, self.faults)
+
+    def tensorboard(self) -> RoleSpec | None:
+        """Return the TensorBoard when the job has one; its command is the planner's."""
+        wanted = self.flag(TENSORBOARD)
+        parts = [name for name in ("tensorboard_resources", "tensorboard_docker_image") if name in self.given]
+        if not wanted:
+            for name in parts:
+                self.faults.warn(f"{self.one(name).source} has no effect without --{TENSORBOARD}")
+            return None
+        given = self.one("tensorboard_resources")
+        resources = given if given.value else Given(BY_NAME["tensorboard_resources"].default, "default")
+        ask = read_ask(resources, self.defaults.profiles, self.faults)
+        return RoleSpec(TENSORBOARD, 1, ask, "", image=read_image(self.one("tensorboard_docker_image"), self.faults))

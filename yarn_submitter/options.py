@@ -15,9 +15,13 @@ COUNT = "count"
 FLAG = "flag"
 CHOICE = "choice"
 RESOURCES = "resources"
+DURATION = "duration"
 LIST = "list"  # repeatable
 PAIRS = "pairs"  # repeatable K=V
 ROLE_PAIRS = "role pairs"  # repeatable ROLE=TEXT
+REPEATABLE = (LIST, PAIRS, ROLE_PAIRS)
+
+ANY_ROLE = "*"
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Option:
         kind: One of the kinds above.
         help: One line.
         default: Shown in the help; empty when there is none.
-        yaml: Section and key in the YAML form, or empty.
+        yaml: Section and key in the YAML form, or empty; `("roles", ROLE, KEY)` for what describes a role.
         choices: For CHOICE.
         placeholder: What the value is called in the help.
         control: Whether it steers the client instead of describing the job.
@@ -49,43 +53,104 @@ class Option:
         """Return the name as it is typed: `--name`, `-f`."""
         return f"-{self.name}" if len(self.name) == 1 else f"--{self.name}"
 
+    @property
+    def role(self) -> str:
+        """Return the role that it describes, ANY_ROLE when its value names the role, empty when it describes none."""
+        return self.yaml[1] if self.yaml[:1] == ("roles",) else ""
+
+    @property
+    def key(self) -> str:
+        """Return what the YAML form calls it."""
+        return self.yaml[-1] if self.yaml else ""
+
 
 # Roles that have options of their own; any role can be given by --role and --role_cmd.
-OPTION_ROLES = ("worker", "ps")
-_DEFAULT_COUNT = {"worker": "1", "ps": "0"}
+OPTION_ROLES = ("worker", "ps", "scheduler")
+TENSORBOARD = "tensorboard"
+_DEFAULT_COUNT = {"worker": "1"}
 
 
 def _role_rows(role: str) -> tuple[Option, ...]:
     plural = "ps" if role == "ps" else f"{role}s"
     section = ("roles", role)
     return (
-        Option(f"num_{plural}", COUNT, f"number of {role} tasks", _DEFAULT_COUNT[role], (*section, "replicas")),
+        Option(
+            f"num_{plural}", COUNT, f"number of {role} tasks", _DEFAULT_COUNT.get(role, "0"), (*section, "replicas")
+        ),
         Option(f"{role}_resources", RESOURCES, f"resources of a {role}", "", (*section, "resources")),
         Option(f"{role}_launch_cmd", TEXT, f"shell command of a {role}", "", (*section, "launch_cmd")),
+        Option(
+            f"{role}_docker_image",
+            TEXT,
+            f"Docker image of a {role}",
+            "--docker_image",
+            (*section, "docker_image"),
+            placeholder="IMAGE",
+        ),
     )
 
 
-OPTIONS: tuple[Option, ...] = (
-    Option("f", TEXT, "job description in YAML", placeholder="FILE", control=True),
+def _config(name: str, kind: str, text: str, default: str = "", *, key: str = "", placeholder: str = "") -> Option:
+    return Option(name, kind, text, default, ("configs", key or name), placeholder=placeholder)
+
+
+def _any_role(name: str, key: str, text: str, placeholder: str) -> Option:
+    return Option(name, ROLE_PAIRS, text, "", ("roles", ANY_ROLE, key), placeholder=f"ROLE={placeholder}")
+
+
+_REMOTE = "REMOTE[#archive]:LOCAL[:rw]"
+_MOUNT = "SOURCE:TARGET[:ro|rw]"
+_BOARD = ("tensorBoard",)
+
+_JOB = (
     Option("name", TEXT, "name of the job (needed)", "", ("spec", "name")),
     Option("framework", CHOICE, "what brings the tasks together", "tensorflow", ("spec", "framework"), FRAMEWORKS),
     Option("queue", TEXT, "YARN queue", "default", ("scheduling", "queue")),
-    Option("input_path", TEXT, 'input data: URI, local path or ""', "", ("configs", "input_path")),
-    Option("checkpoint_path", TEXT, "where checkpoints are kept", "the job's own", ("configs", "checkpoint_path")),
-    Option("saved_model_path", TEXT, "where the model is kept", "the job's own", ("configs", "saved_model_path")),
+    _config("input_path", TEXT, 'input data: URI, local path or "" (needed when there are workers)'),
+    _config("checkpoint_path", TEXT, "where checkpoints are kept", "the job's own"),
+    _config("saved_model_path", TEXT, "where the model is kept", "the checkpoint path if given, else the job's own"),
+    _config("docker_image", TEXT, "Docker image of every role that has none of its own", placeholder="IMAGE"),
+)
+_ROLES = (
     *(row for role in OPTION_ROLES for row in _role_rows(role)),
     Option("role", LIST, "any role", placeholder="NAME:instances=1,memory=1G,vcores=1,gpu=0"),
-    Option("role_cmd", ROLE_PAIRS, "shell command of a role", placeholder="NAME=COMMAND"),
-    Option("env", PAIRS, "variable for every task", "", ("configs", "envs"), placeholder="K=V"),
-    Option(
-        "localization",
-        LIST,
-        "file, directory or archive for every task",
-        "",
-        ("configs", "localizations"),
-        placeholder="REMOTE[#archive]:LOCAL[:rw]",
+    _any_role("role_cmd", "launch_cmd", "shell command of a role", "COMMAND"),
+    _any_role("role_image", "docker_image", "Docker image of a role", "IMAGE"),
+    _any_role("role_env", "envs", "variable for one role's tasks", "K=V"),
+    _any_role("role_localization", "localizations", "file, directory or archive for one role's tasks", _REMOTE),
+    _any_role("role_mount", "mounts", "Docker mount for one role's tasks", _MOUNT),
+    _any_role("role_node_label", "node_label", "nodes that a role runs on", "LABEL"),
+)
+_WORLD = (
+    Option(TENSORBOARD, FLAG, "run a TensorBoard beside the job", "off"),
+    Option("tensorboard_resources", RESOURCES, "its resources", "memory=4G,vcores=1", (*_BOARD, "resources")),
+    Option("tensorboard_docker_image", TEXT, "its Docker image", "--docker_image", (*_BOARD, "docker_image")),
+    _config("env", PAIRS, "variable for every task", key="envs", placeholder="K=V"),
+    _config("env_file", LIST, "file with a variable K=V a line; --env wins over it", placeholder="FILE"),
+    _config(
+        "secret",
+        PAIRS,
+        "variable, or file ./NAME of mode 0400, with the content of a local file that nobody else sees",
+        key="secrets",
+        placeholder="K=@FILE",
     ),
-    Option("src", TEXT, "directory put into every working directory", "", ("configs", "src"), placeholder="DIR"),
+    _config("conf", PAIRS, "Hadoop property for this submission", placeholder="K=V"),
+    _config(
+        "localization", LIST, "file, directory or archive for every task", key="localizations", placeholder=_REMOTE
+    ),
+    _config("mount", LIST, "Docker mount for every task", key="mounts", placeholder=_MOUNT),
+    _config("quicklink", LIST, "link shown with the job", key="quicklinks", placeholder="LABEL=http[s]://ROLE-N:PORT"),
+    _config("src", TEXT, "directory put into every working directory", placeholder="DIR"),
+    _config("profile", TEXT, "resource profile of every role that asks for nothing itself", placeholder="NAME"),
+    Option(
+        "node_label",
+        TEXT,
+        "nodes that the job runs on",
+        "the queue's",
+        ("scheduling", "node_label"),
+        placeholder="LABEL",
+    ),
+    Option("max_runtime", DURATION, "the job fails when it has run so long", "no limit", ("scheduling", "max_runtime")),
     Option("done_when", CHOICE, "whose good end is the job's", "chief", ("configs", "done_when"), ("chief", "all")),
     Option(
         "tf_worker0",
@@ -95,14 +160,26 @@ OPTIONS: tuple[Option, ...] = (
         ("configs", "tf_worker0"),
         ("worker", "chief", "master"),
     ),
-    Option("wait_job_finish", FLAG, "kept in the record; job run always follows", "", ("configs", "wait_job_finish")),
-    Option("verbose", FLAG, "say more", ""),
-    Option("cluster", TEXT, "`sandbox`, or sandbox:NAME; else HADOOP_CONF_DIR", placeholder="NAME", control=True),
+    Option("keytab", TEXT, "Kerberos keytab", "", ("security", "keytab"), placeholder="PATH"),
+    Option("principal", TEXT, "its principal", "", ("security", "principal")),
+    Option("distribute_keytab", FLAG, "bring the keytab to the tasks", "off", ("security", "distribute_keytab")),
+    Option("insecure", FLAG, "kept for old scripts: security is read from Hadoop's configuration", "off"),
+    _config("wait_job_finish", FLAG, "kept in the record; job run always follows", "off"),
+    Option("verbose", FLAG, "say more", "off"),
+)
+_CONTROLS = (
+    Option("f", TEXT, "job description in YAML", placeholder="FILE", control=True),
+    Option("cluster", TEXT, "a cluster's name, `sandbox`, or sandbox:NAME; else HADOOP_CONF_DIR", control=True),
+    Option("set", LIST, "setting of the configuration for this run", placeholder="KEY=VALUE", control=True),
     Option("dry_run", FLAG, "print the plan as JSON, contact nothing", control=True),
+    Option("check", FLAG, "ask the cluster whether it can run the job, and submit nothing", control=True),
+    Option("force", FLAG, "submit even when a check that may be wrong says no", control=True),
     Option("detach", FLAG, "print the application id and return", control=True),
     Option("json", FLAG, "print the result as JSON", control=True),
     Option("quiet", FLAG, "do not show the program's output", control=True),
     Option("logs", TEXT, "show the output of `all` tasks or of one role", placeholder="all|ROLE", control=True),
 )
+
+OPTIONS: tuple[Option, ...] = (_CONTROLS[0], *_JOB, *_ROLES, *_WORLD, *_CONTROLS[1:])
 
 BY_NAME = {option.name: option for option in OPTIONS}

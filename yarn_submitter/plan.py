@@ -24,18 +24,21 @@ from typing import Any
 from am import runtimes
 from am.contract import job as contract
 from am.contract.codec import from_json, to_json
+from yarn_submitter.docker_runtime import launch_environment, local_name, task_environment
+from yarn_submitter.document import plan_document
+from yarn_submitter.frameworks import FRAMEWORK
 from yarn_submitter.localfiles import LocalFile
-from yarn_submitter.spec import JobSpec, Localization, RoleSpec
-from yarn_submitter.values import INPUT_NAME
+from yarn_submitter.options import TENSORBOARD
+from yarn_submitter.remotes import INPUT_NAME
+from yarn_submitter.spec import JobSpec, RoleSpec
 
-FORMAT = 1
 AGENT_MEMORY_MIB = 512  # Skein's ApplicationMaster (about 200 MB) and the agent (at most 80 MB at 10 tasks), with room
 # Small heaps and code caches for the one JVM of a job, its temporary files in the container, no hsperfdata in /tmp.
 AGENT_JAVA_OPTIONS = (
     "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xss512k -XX:ReservedCodeCacheSize=32m -XX:-UsePerfData"
     " -Djava.io.tmpdir=./tmp"
 )
-_UNTRACKED = {"tensorflow": ("ps", "evaluator")}
+_STAGING = "<ys:fs>" + contract.staging_dir(contract.JobPaths("<ys:base>").job("<ys:id>"))
 _PLACEHOLDER = re.compile(r"<ys:([a-z_]+(?::[0-9a-f]{64})?)>")
 _OPENING = "<ys:"
 _EVERY_TASK = 8  # up to so many tasks of a role, the environment of each is shown; it names the hosts of all the others
@@ -63,32 +66,8 @@ class SubmissionPlan:
 
     def document(self) -> dict[str, Any]:
         """Return the plan as JSON values; stable keys first, everything else below `plan`."""
-        spec = self.spec
-        roles = {role["name"]: role for role in self.job["roles"]}
-        return {
-            "name": spec.name,
-            "framework": spec.framework,
-            "queue": spec.queue,
-            "input_path": spec.input_path,
-            "checkpoint_path": self.job["checkpoint_path"],
-            "saved_model_path": self.job["saved_model_path"],
-            "wait_job_finish": spec.wait_job_finish,
-            "verbose": spec.verbose,
-            "distributed": sum(role.instances for role in spec.roles) > 1,
-            "env": spec.env,
-            "localizations": [_localization_document(item) for item in spec.localizations],
-            "roles": {role.name: _role_document(role, roles[role.name]) for role in spec.roles},
-            "plan": {
-                "format": FORMAT,
-                "staged": [
-                    {"path": file.path, "bytes": file.bytes, "sha256": file.sha256, "directory": file.is_tree}
-                    for file in self.staged
-                ],
-                "job": self.job,
-                "environment": self.environment,
-                "application": self.application,
-            },
-        }
+        rest = {"environment": self.environment, "application": self.application}
+        return plan_document(self.spec, self.staged, self.job, rest)
 
 
 def plan(spec: JobSpec, files: Mapping[str, LocalFile]) -> SubmissionPlan:
@@ -116,7 +95,7 @@ def plan(spec: JobSpec, files: Mapping[str, LocalFile]) -> SubmissionPlan:
             "env": {"_JAVA_OPTIONS": AGENT_JAVA_OPTIONS, "LC_ALL": "C.UTF-8"},
             "files": {**_own_files(), contract.PYTHON_DIR: _file("<ys:python>", archive=True)},
         },
-        "services": {role.name: _service(spec, role, files) for role in spec.roles},
+        "services": {role.name: _service(spec, role, files) for role in _all_roles(spec)},
     }
     return SubmissionPlan(described, tuple(staged.values()), job, application, _environment(job))
 
@@ -186,19 +165,8 @@ def _job(spec: JobSpec) -> dict[str, Any]:
     checkpoint = spec.checkpoint_path or f"<ys:fs>{job_dir}/checkpoint"
     model = spec.saved_model_path or spec.checkpoint_path or f"<ys:fs>{job_dir}/model"
     paths = {"input_path": spec.input_path, "checkpoint_path": checkpoint, "saved_model_path": model}
-    untracked = _UNTRACKED.get(spec.framework, ())
-    roles = tuple(
-        contract.RolePlan(
-            name=role.name,
-            instances=role.instances,
-            resources=contract.Resources(role.resources.memory_mib, role.resources.vcores, role.resources.gpus),
-            command=_fill(role.command, paths),
-            env={**spec.env, **role.env},
-            tracked=role.name not in untracked,
-        )
-        for role in spec.roles
-    )
-    names = [role.name for role in spec.roles]
+    roles = tuple(_role_plan(spec, role, paths) for role in _all_roles(spec))
+    names = [role.name for role in roles]
     main = next((name for name in ("chief", "worker") if name in names), names[0])
     local_input = spec.input_path and not _is_uri(spec.input_path)
     job: dict[str, Any] = to_json(
@@ -217,6 +185,9 @@ def _job(spec: JobSpec) -> dict[str, Any]:
             webhdfs=(),
             agent_ports=(),
             has_source=bool(spec.source_dir),
+            secrets=tuple(secret.name for secret in spec.secrets),
+            quicklinks=_quicklinks(spec),
+            limits=contract.Limits(lifetime_s=spec.max_runtime_s),
             input_path=spec.input_path,
             checkpoint_path=checkpoint,
             saved_model_path=model,
@@ -225,16 +196,57 @@ def _job(spec: JobSpec) -> dict[str, Any]:
     return {**job, "webhdfs": "<ys:webhdfs>", "agent_ports": "<ys:agent_ports>"}
 
 
+def _all_roles(spec: JobSpec) -> tuple[RoleSpec, ...]:
+    """Return the roles, the TensorBoard last."""
+    if spec.tensorboard is None:
+        return spec.roles
+    return (*spec.roles, dataclasses.replace(spec.tensorboard, command=_board_command(spec)))
+
+
+def _board_command(spec: JobSpec) -> str:
+    """Return the shell text that starts TensorBoard with the first Python that has it, an archive's or the node's."""
+    archives = [item.local for item in spec.localizations if item.archive]
+    pythons = " ".join([shlex.quote(f"./{name}/bin/python3") for name in archives] + ["python3"])
+    return f"""\
+for python in {pythons}; do
+  if "$python" -c "import tensorboard" 2>/dev/null; then
+    exec "$python" -m tensorboard.main --logdir "$CHECKPOINT_DIR" --host "$TB_HOST" --port "$TB_PORT"
+  fi
+done
+echo "no Python here has TensorBoard: put it into an archive of the job, or into the image" >&2
+exit 127"""
+
+
+def _quicklinks(spec: JobSpec) -> tuple[contract.Quicklink, ...]:
+    links = tuple(contract.Quicklink(link.label, link.protocol, link.task, link.port) for link in spec.quicklinks)
+    board = contract.Quicklink("TensorBoard", "http", contract.task_name(TENSORBOARD, 0), 0)
+    return (*links, board) if spec.tensorboard else links
+
+
+def _role_plan(spec: JobSpec, role: RoleSpec, paths: Mapping[str, str]) -> contract.RolePlan:
+    sidecar = spec.tensorboard is not None and role.name == TENSORBOARD
+    decides = role.name not in FRAMEWORK[spec.framework].untracked and not sidecar
+    return contract.RolePlan(
+        name=role.name,
+        instances=role.instances,
+        resources=contract.Resources(role.resources.memory_mib, role.resources.vcores, role.resources.gpus),
+        command=role.command if sidecar else _fill(role.command, paths),
+        env=task_environment(spec, role),
+        tracked=decides or not spec.roles,  # a TensorBoard without a job beside it is the job
+        on_failure="ignore" if sidecar and spec.roles else "fail",
+        watches=sidecar,
+    )
+
+
 def _fill(command: str, paths: Mapping[str, str]) -> str:
     return re.sub(f"%({'|'.join(paths)})%", lambda match: paths[match.group(1)], command)
 
 
 def _own_files() -> dict[str, Any]:
-    staging = "<ys:fs>" + contract.staging_dir(contract.JobPaths("<ys:base>").job("<ys:id>"))
     return {
         contract.CODE_ZIP: _file("<ys:code>"),
-        contract.JOB_FILE: {**_file(f"{staging}/job.json"), "visibility": "application"},
-        contract.SECRET_FILE: {**_file(f"{staging}/secret"), "visibility": "application"},
+        contract.JOB_FILE: {**_file(f"{_STAGING}/job.json"), "visibility": "application"},
+        contract.SECRET_FILE: {**_file(f"{_STAGING}/secret"), "visibility": "application"},
     }
 
 
@@ -244,10 +256,12 @@ def _file(source: str, *, archive: bool = False) -> dict[str, Any]:
 
 def _service(spec: JobSpec, role: RoleSpec, files: Mapping[str, LocalFile]) -> dict[str, Any]:
     wanted = {**_own_files(), contract.PYTHON_ARCHIVE: _file("<ys:python>")}
+    if spec.secrets:
+        wanted[contract.SECRETS_FILE] = {**_file(f"{_STAGING}/secrets.json"), "visibility": "application"}
     for item in (*spec.localizations, *role.localizations):
         local = files.get(item.remote)
         archive = item.archive or (local is not None and local.is_tree)
-        wanted[item.local] = _file(f"<ys:staged:{local.sha256}>" if local else item.remote, archive=archive)
+        wanted[local_name(item)] = _file(f"<ys:staged:{local.sha256}>" if local else item.remote, archive=archive)
     archives = [name for name, file in wanted.items() if file["type"] == "archive"]
     if spec.source_dir:
         wanted[contract.SOURCE_ARCHIVE] = _file(f"<ys:staged:{files[spec.source_dir].sha256}>")
@@ -259,7 +273,7 @@ def _service(spec: JobSpec, role: RoleSpec, files: Mapping[str, LocalFile]) -> d
         "vcores": role.resources.vcores,
         "gpus": role.resources.gpus,
     }
-    return {
+    service: dict[str, Any] = {
         "instances": role.instances,
         "resources": resources,
         "max_restarts": 0,
@@ -267,6 +281,8 @@ def _service(spec: JobSpec, role: RoleSpec, files: Mapping[str, LocalFile]) -> d
         "script": _executor_script(role.name, archives),
         "files": wanted,
     }
+    env, label = launch_environment(spec, role), role.node_label or spec.node_label
+    return {**service, **({"env": env} if env else {}), **({"node_label": label} if label else {})}
 
 
 def _executor_script(role: str, archives: list[str]) -> str:
@@ -300,27 +316,4 @@ def _environment(job: dict[str, Any]) -> dict[str, dict[str, str]]:
         for role in plan_value.roles
         for index in range(role.instances)
         if role.instances <= _EVERY_TASK or index in (0, 1, role.instances - 1)
-    }
-
-
-def _localization_document(item: Localization) -> dict[str, str]:
-    return {
-        "remote_uri": item.remote + ("#archive" if item.archive else ""),
-        "local_path": item.local,
-        "permission": "rw" if item.writable else "ro",
-    }
-
-
-def _role_document(role: RoleSpec, planned: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "instances": role.instances,
-        "resources": {
-            "memory_mb": role.resources.memory_mib,
-            "vcores": role.resources.vcores,
-            "gpus": role.resources.gpus,
-            "fpgas": role.resources.others.get("yarn.io/fpga", 0),
-        },
-        "launch_cmd": planned["command"],
-        "env": role.env,
-        "localizations": [_localization_document(item) for item in role.localizations],
     }

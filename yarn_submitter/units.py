@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from yarn_submitter.errors import Problem, UsageError
+
 _PAIR = re.compile(r"\s*([^=\s]+)\s*=\s*(.*?)\s*\Z", re.DOTALL)
 _AMOUNT = re.compile(r"0*([0-9]+)\s*([A-Za-z]*)\Z")
 _UNITS_MIB = {"m": 1, "g": 1024}
 _ALIASES = {"gpu": "yarn.io/gpu", "fpga": "yarn.io/fpga"}
+_DURATION = re.compile(r"(?:[0-9]+\s*[dhms]\s*)+\Z")
+_SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _MOST = 2**31 - 1
 _SHOWN = 60  # letters of a wrong pair in a message
 FORM = "memory=2G,vcores=2,gpu=1"
@@ -32,6 +36,18 @@ class Ask:
     def gpus(self) -> int:
         """Return the number of GPUs."""
         return self.others.get("yarn.io/gpu", 0)
+
+    @classmethod
+    def of(cls, text: str) -> Ask:
+        """Return what a text such as `memory=2G,vcores=2,gpu=1` asks for.
+
+        Raises:
+            UsageError: It is none. [resources-form]
+        """
+        try:
+            return parse_resources(text)
+        except ValueError as error:
+            raise UsageError(Problem("resources-form", f"{error}.")) from error
 
 
 def parse_resources(text: str) -> Ask:
@@ -82,6 +98,25 @@ def _read_pair(pair: str) -> tuple[str, int]:
     if number > _MOST:
         raise ValueError(f"{shown} is more than any cluster has")
     return ("vcores" if key.lower() == "vcores" else _ALIASES.get(key, key)), number
+
+
+def parse_duration(text: str) -> int:
+    """Return the seconds of `2h`, `90m`, `1h30m`, `45s` or `2d`.
+
+    Raises:
+        ValueError: The message says what is acceptable.
+    """
+    shown = repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "...")
+    word = text.strip().lower()
+    if not word.isascii() or not _DURATION.match(word):
+        raise ValueError(f"{shown} is no duration; write for example 90m, 2h or 1d12h")
+    parts = re.findall(r"([0-9]+)\s*([dhms])", word)
+    if any(len(digits.lstrip("0")) > len(str(_MOST)) for digits, _ in parts):
+        raise ValueError(f"{shown} is too long")
+    seconds = sum(int(digits) * _SECONDS[unit] for digits, unit in parts)
+    if not 0 < seconds <= _MOST:
+        raise ValueError(f"{shown} is {'no time at all' if not seconds else 'too long'}")
+    return seconds
 
 
 def bytes_text(count: int) -> str:

@@ -1,4 +1,4 @@
-"""Texts to values: flags, counts, choices, pairs, resources, localizations, paths (the grammar is in docs/job-run.md).
+"""Texts to values: flags, counts, choices, variables, resources, durations, links (the grammar is in docs/job-run.md).
 
 Every function notes what is wrong with a text, once, and returns something with which reading can go on.
 """
@@ -6,33 +6,34 @@ Every function notes what is wrong with a text, once, and returns something with
 from __future__ import annotations
 
 import os
-import posixpath
 import re
+from collections.abc import Iterable, Iterator, Mapping
 
-from yarn_submitter.given import Faults, Given, close_match
-from yarn_submitter.localfiles import archive_extension
+from yarn_submitter.given import Faults, Given, close_match, valid_words
 from yarn_submitter.options import Option
-from yarn_submitter.spec import Localization
-from yarn_submitter.units import Ask, parse_resources
+from yarn_submitter.spec import Quicklink, Secret
+from yarn_submitter.units import Ask, parse_duration, parse_resources
 
 MOST_TASKS = 100_000  # of a role; ten times what the largest clusters run of one application
+_MOST_SECRET_BYTES = 64 * 1024  # the kernel takes no variable of 128 KiB, and no key or password comes near
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-_SCHEMES = (
-    *("hdfs", "viewfs", "webhdfs", "swebhdfs", "har", "s3a", "s3n", "s3", "gs", "oss"),
-    *("wasb", "wasbs", "abfs", "abfss", "adl", "ftp", "http", "https"),
-)
-# Names in a task's working directory that are ours or Skein's.
-_RESERVED = (".ys.", ".skein.")
-_FORM = "the form is REMOTE:LOCAL, for example ./data:./data"
-INPUT_NAME = "input"
+_SECRET_FILE = re.compile(r"\./[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
+_QUICKLINK = re.compile(r"([^=]+)=(https?)://([a-z][a-z0-9_-]*)-(0|[1-9][0-9]{0,5}):([1-9][0-9]{0,4})/?\Z")
+_IMAGE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._/:@-]*\Z")
+_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\Z")
+_SHOWN = 60  # letters of a wrong text in a message
+
+
+def shown(text: str) -> str:
+    """Return a text as it is quoted in a message."""
+    return repr(text) if len(text) <= _SHOWN else f"{text[:_SHOWN]!r}..."
 
 
 def read_flag(given: Given, faults: Faults) -> bool:
     """Return whether a flag is on."""
     word = given.value.lower()
     if word not in ("true", "yes", "on", "false", "no", "off"):
-        faults.add("value-not-boolean", f"{given.source} takes true or false, not {given.value!r}.")
+        faults.add("value-not-boolean", f"{given.source} takes true or false, not {shown(given.value)}.", at=given)
     return word in ("true", "yes", "on")
 
 
@@ -41,8 +42,8 @@ def read_count(given: Given, faults: Faults) -> int:
     text = given.value.strip()
     if text.isascii() and text.isdigit() and len(text.lstrip("0")) <= len(str(MOST_TASKS)) and int(text) <= MOST_TASKS:
         return int(text)
-    shown = repr(text) if len(text) < 40 else f"{text[:40]!r}..."
-    faults.add("value-not-a-number", f"{given.source} takes a whole number from 0 to {MOST_TASKS}, not {shown}.")
+    sentence = f"{given.source} takes a whole number from 0 to {MOST_TASKS}, not {shown(text)}."
+    faults.add("value-not-a-number", sentence, at=given)
     return 1
 
 
@@ -51,119 +52,133 @@ def read_choice(option: Option, given: Given, faults: Faults) -> str:
     word = given.value.lower()
     if word in option.choices:
         return word
-    hint = close_match(word, option.choices)
-    valid = f"valid: {', '.join(option.choices)}" + (f"; {hint}" if hint else "")
-    faults.add("value-unknown", f"{given.source}: {given.value!r} is not known.", valid)
+    evidence = valid_words(word, option.choices)
+    faults.add("value-unknown", f"{given.source}: {shown(given.value)} is not known.", evidence, at=given)
     return option.default
 
 
-def read_pairs(items: list[Given], faults: Faults) -> dict[str, str]:
+def read_pairs(items: Iterable[Given], faults: Faults) -> dict[str, str]:
     """Return K=V texts as a dictionary; the first `=` splits, KEY alone is the empty string, the last one counts."""
     found: dict[str, str] = {}
     for item in items:
         key, _, value = item.value.partition("=")
         if not _VARIABLE.match(key):
-            faults.add("env-name", f"{item.source}: {key!r} is not a variable's name.", f"read: {item.value!r}")
+            sentence = f"{item.source}: {shown(key)} is not a variable's name."
+            faults.add("env-name", sentence, f"read: {shown(item.value)}", at=item)
+        if "\0" in value:
+            faults.add(
+                "env-value", f"{item.source}: the value of {key} holds a zero byte, which no variable can.", at=item
+            )
         if key in found:
             faults.warn(f"{item.source}: variable {key} is given more than once, {value!r} counts")
         found[key] = value
     return found
 
 
-def read_ask(given: Given, faults: Faults) -> Ask:
-    """Return resources."""
-    try:
-        return parse_resources(given.value)
-    except ValueError as error:
-        faults.add("resources-form", f"{given.source}: {error}.")
-        return Ask(0)
-
-
-def read_input_path(given: Given, faults: Faults) -> str:
-    """Return where the input is: a URI, a local path that exists, or nothing."""
-    path = given.value
-    if path and not _URI.match(path) and not os.path.exists(path):
-        seen = f"{os.path.abspath(path)}\nwhat lies on the cluster begins with its scheme: hdfs:///..."
-        faults.add("input-path-missing", f"{given.source}: there is no local {path!r}.", seen, "check the path")
-    return path
-
-
-def read_store_path(given: Given, faults: Faults) -> str:
-    """Return a place on the store: a URI, an absolute path, or nothing."""
-    path = given.value
-    if path and not _URI.match(path) and not path.startswith("/"):
-        sentence = f"{given.source}: {path!r} is neither a URI nor an absolute path on the cluster's store."
-        faults.add("path-relative", sentence, "", "write for example hdfs:///user/me/model")
-    return path
-
-
-def read_localizations(items: list[Given], faults: Faults, *, taken: tuple[str, ...] = ()) -> tuple[Localization, ...]:
-    """Return REMOTE[#archive]:LOCAL[:rw] texts as values; each needs a local name that nothing else has."""
-    found: dict[str, Localization] = {}
+def env_file_lines(items: Iterable[Given], faults: Faults) -> Iterator[Given]:
+    """Yield the K=V lines of files of variables; empty lines and those that begin with # are left out."""
     for item in items:
-        one = _localization(item, faults)
-        if one is None:
+        try:
+            with open(item.value, encoding="utf-8") as stream:
+                lines = stream.read().splitlines()
+        except (OSError, ValueError) as error:
+            sentence = f"{item.source}: {shown(item.value)} cannot be read."
+            faults.add("file-unreadable", sentence, str(error), "check the path and its rights", at=item)
             continue
-        if one.local in found or one.local in taken:
-            other = found[one.local].remote if one.local in found else "--input_path"
-            sentence = f"{item.source}: the local name {one.local!r} is already taken by {other}."
-            faults.add("localization-twice", sentence, f"read: {item.value!r}", "choose another local name")
-        found.setdefault(one.local, one)
+        for number, line in enumerate(lines, 1):
+            if line.strip() and not line.lstrip().startswith("#"):
+                yield Given(line.strip(), f"{item.value}:{number}", item.place)
+
+
+def read_secrets(items: Iterable[Given], faults: Faults) -> tuple[Secret, ...]:
+    """Return K=@FILE texts; the files are read at submit, by nobody else."""
+    found: dict[str, Secret] = {}
+    for item in items:
+        name, _, path = item.value.partition("=")
+        if not _VARIABLE.match(name) and not _SECRET_FILE.match(name):
+            form = "a variable's name, or ./NAME for a file"
+            faults.add("secret-name", f"{item.source}: {shown(name)} cannot be a secret's name.", form, at=item)
+        elif not path.startswith("@") or len(path) == 1:
+            form = f"write {name}=@FILE: a value on the command line is seen by everybody on this machine"
+            faults.add("secret-form", f"{item.source}: secret {name} names no file.", "", form, at=item)
+        elif problem := _secret_file_problem(path[1:]):
+            sentence = f"{item.source}: the file of secret {name} cannot be used."
+            faults.add("secret-file", sentence, f"{path[1:]}: {problem}", at=item)
+        elif name in found:
+            faults.add("option-twice", f"{item.source}: secret {name} is given twice.", "", "keep one", at=item)
+        else:
+            found[name] = Secret(name, os.path.abspath(path[1:]))
     return tuple(found.values())
 
 
-def _localization(item: Given, faults: Faults) -> Localization | None:
-    """Return one localization, or None when no good name or source can be read from it."""
-    text = item.value
-    writable = text.endswith((":rw", ":wr"))
-    split = _split(text[:-3] if writable else text)
-    if split is None:
-        faults.add("localization-form", f"{item.source}: {text!r} has no local name.", _FORM)
-        return None
-    remote, local = split
-    name = _local_name(remote, local)
-    if local == "ro":
-        faults.add("localization-form", f"{item.source}: the third part of {text!r} can be rw, not ro.", _FORM)
-        return None
-    if name is None:
-        faults.add("localization-form", f"{item.source}: the local name {local!r} cannot be used.", _FORM)
-        return None
-    archive = remote.endswith("#archive")
-    remote = remote.removesuffix("#archive")
-    uri = _URI.match(remote)
-    if uri:
-        _check_scheme(uri.group(1).lower(), item, faults)
-    elif not os.path.exists(remote):
-        seen = os.path.abspath(remote)
-        faults.add("localization-missing", f"{item.source}: there is no {remote}.", seen, "check the path")
-        archive = False  # what is not there is no wrong archive
-    if archive and not archive_extension(remote):
-        kinds = "YARN unpacks .zip, .tar, .tar.gz and .tgz"
-        faults.add("archive-kind", f"{item.source}: {remote} is no archive.", kinds)
-    return Localization(remote if uri else os.path.abspath(remote), name, archive, writable)
+def _secret_file_problem(path: str) -> str:
+    try:
+        with open(path, "rb") as stream:
+            content = stream.read(_MOST_SECRET_BYTES + 1)
+    except (OSError, ValueError) as error:
+        return str(error)
+    if len(content) > _MOST_SECRET_BYTES:
+        return f"it has more than {_MOST_SECRET_BYTES} bytes"
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        return "it is not UTF-8 text"
+    return "it holds a zero byte" if "\0" in text else ""
 
 
-def _split(body: str) -> tuple[str, str] | None:
-    """Return REMOTE and LOCAL; the colon of `hdfs://host:8020/path` splits nothing."""
-    uri = _URI.match(body)
-    start = uri.end() if uri else 0
-    remote, _, local = body[start:].rpartition(":")
-    is_port = uri is not None and "/" not in remote and local.split("/")[0].isdigit()
-    return (body[:start] + remote, local) if remote and local and not is_port else None
+def read_ask(given: Given, profiles: Mapping[str, str], faults: Faults) -> Ask:
+    """Return resources: a text of amounts, or the name of a profile."""
+    text = given.value.strip()
+    if text in profiles:
+        return read_ask(Given(profiles[text], f"{given.source} {text}", given.place), {}, faults)
+    try:
+        return parse_resources(given.value)
+    except ValueError as error:
+        known = "" if "=" in text or not profiles else valid_words(text, profiles, "profiles")
+        faults.add("resources-form", f"{given.source}: {error}.", known, at=given)
+        return Ask(0)
 
 
-def _local_name(remote: str, local: str) -> str | None:
-    name = posixpath.normpath(local)
-    if name == ".":
-        name = posixpath.basename(remote.removesuffix("#archive").rstrip("/"))
-    bad = ".." in local.split("/") or name in ("/", "") or name.startswith(_RESERVED)
-    return None if bad else name
+def read_duration(given: Given, faults: Faults) -> int:
+    """Return a duration in seconds."""
+    try:
+        return parse_duration(given.value)
+    except ValueError as error:
+        faults.add("duration-form", f"{given.source}: {error}.", at=given)
+        return 0
 
 
-def _check_scheme(scheme: str, item: Given, faults: Faults) -> None:
-    if scheme in _SCHEMES:
-        return
-    hint = close_match(scheme, _SCHEMES)
-    valid = f"known: {', '.join(_SCHEMES)}" + (f"; {hint}" if hint else "")
-    next_step = "write local paths without file://" if scheme == "file" else ""
-    faults.add("scheme-unknown", f"{item.source}: nothing can be brought from {scheme}://.", valid, next_step)
+def read_image(given: Given, faults: Faults) -> str:
+    """Return a Docker image's name."""
+    return _worded(given, _IMAGE, "image-form", "is not an image's name, such as registry:5000/team/image:1.2", faults)
+
+
+def read_label(given: Given, faults: Faults) -> str:
+    """Return a node label."""
+    return _worded(given, _LABEL, "label-form", "is not a node label: letters, digits, - and _", faults)
+
+
+def _worded(given: Given, form: re.Pattern[str], problem_id: str, what: str, faults: Faults) -> str:
+    if given.value and not form.match(given.value):
+        faults.add(problem_id, f"{given.source}: {shown(given.value)} {what}.", at=given)
+    return given.value
+
+
+def read_quicklinks(items: Iterable[Given], counts: Mapping[str, int], faults: Faults) -> tuple[Quicklink, ...]:
+    """Return LABEL=http[s]://ROLE-N:PORT texts; `counts` is the number of tasks of each role."""
+    found = []
+    for item in items:
+        match = _QUICKLINK.match(item.value)
+        if not match or int(match.group(5)) > 65535:
+            form = "write LABEL=http://ROLE-N:PORT, for example UI=http://worker-0:8080"
+            faults.add("quicklink-form", f"{item.source}: {shown(item.value)} is no quicklink.", "", form, at=item)
+            continue
+        label, protocol, role, index, port = match.groups()
+        if int(index) >= counts.get(role, 0):
+            tasks = [f"{name}-0 to {name}-{count - 1}" if count > 1 else f"{name}-0" for name, count in counts.items()]
+            sentence = f"{item.source}: quicklink {label} names {role}-{index}, and the job has no such task."
+            hint = close_match(role, counts)
+            evidence = f"the job's tasks: {', '.join(tasks)}" + (f"; {hint}" if hint and role not in counts else "")
+            faults.add("quicklink-task", sentence, evidence, at=item)
+        found.append(Quicklink(label, protocol, f"{role}:{index}", int(port)))
+    return tuple(found)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from yarn_submitter.given import Faults, Given, close_match
-from yarn_submitter.options import OPTIONS
+from yarn_submitter.given import Faults, Given, valid_words
+from yarn_submitter.options import ANY_ROLE, LIST, OPTIONS, PAIRS, TENSORBOARD
 
-_ROLE_KEYS = ("resources", "replicas", "launch_cmd", "envs", "localizations")
-_SECTIONS = ("spec", "configs", "scheduling", "roles")
+_ROLE_KEYS = ("replicas", "resources", *(option.key for option in OPTIONS if option.role == ANY_ROLE))
+_SECTIONS = ("spec", "configs", "scheduling", "roles", "security", "tensorBoard")
 _NEEDED = ("spec", "configs", "roles")
-_MAPPINGS = ("envs",)
-_LISTS = ("localizations",)
+_MAPPINGS = frozenset(("envs", *(option.key for option in OPTIONS if option.kind == PAIRS)))
+_LISTS = frozenset(("localizations", "mounts", *(option.key for option in OPTIONS if option.kind == LIST)))
 
 
 @dataclass
@@ -22,91 +23,58 @@ class YamlJob:
 
     Attributes:
         options: Option name -> texts, for what has an option; a pair is `K=V`.
-        roles: Role name -> key (`resources`, `replicas`, `launch_cmd`, `envs`, `localizations`) -> texts.
-        places: Role name -> file:line.
+        roles: Role name -> key (`resources`, `replicas`, `launch_cmd`, `envs`, `localizations`, ...) -> texts.
+        places: Role name -> its name and where it stands.
     """
 
     options: dict[str, list[Given]] = field(default_factory=dict)
     roles: dict[str, dict[str, list[Given]]] = field(default_factory=dict)
-    places: dict[str, str] = field(default_factory=dict)
+    places: dict[str, Given] = field(default_factory=dict)
 
 
 def read_yaml(path: str, faults: Faults) -> YamlJob:
     """Read a job description; every fault is noted, none is raised."""
-    job = YamlJob()
-    root = _compose(path, faults)
-    if root is None:
-        return job
-    sections = _mapping(root, path, "the file", faults)
-    for name, (node, where) in sections.items():
-        if name not in _SECTIONS:
-            _unknown(name, where, _SECTIONS, faults)
-        elif name == "roles":
-            _read_roles(node, path, job, faults)
-        else:
-            _read_section(name, node, path, job, faults)
-    for name in _NEEDED:
-        if sections and name not in sections:
-            faults.add("yaml-section-missing", f"{path}: section {name} should be defined.", "", f"add `{name}:`")
-    return job
+    root = compose(path, faults)
+    return YamlJob() if root is None else _Reader(path, faults).job(root)
 
 
-def _compose(path: str, faults: Faults) -> Any:
+def compose(path: str, faults: Faults) -> Any:
+    """Return the root node of a YAML file with one document that is not empty, or None when there is a fault."""
     import yaml
 
+    start = Given("", path, (1, 0))
     if os.path.isdir(path):
-        faults.add("yaml-unreadable", f"{path} is a directory, not a job description.", "", "name a YAML file")
+        sentence = f"{path} is a directory, not a job description."
+        faults.add("yaml-unreadable", sentence, "", "name a YAML file", at=start)
         return None
     try:
         with open(path, encoding="utf-8") as stream:
             root = yaml.compose(stream, Loader=yaml.SafeLoader)
     except (OSError, UnicodeDecodeError) as error:
-        faults.add("yaml-unreadable", f"{path} cannot be read.", str(error), "check the path after -f")
+        faults.add("yaml-unreadable", f"{path} cannot be read.", str(error), "check the path after -f", at=start)
         return None
     except yaml.MarkedYAMLError as error:
         _broken(path, error, faults)
         return None
     except yaml.YAMLError as error:
-        faults.add("yaml-broken", f"Failed to parse YAML config {path}.", str(error), "mend the file")
+        faults.add("yaml-broken", f"Failed to parse YAML config {path}.", str(error), "mend the file", at=start)
         return None
     except RecursionError:
-        faults.add("yaml-broken", f"Failed to parse YAML config {path}.", "it is nested too deeply", "mend the file")
+        deep = "it is nested too deeply"
+        faults.add("yaml-broken", f"Failed to parse YAML config {path}.", deep, "mend the file", at=start)
         return None
     if root is None or _is_null(root):
-        faults.add("yaml-broken", f"{path} is empty.", "", "sections spec, configs and roles should be defined")
+        needed = "sections spec, configs and roles should be defined"
+        faults.add("yaml-broken", f"{path} is empty.", "", needed, at=start)
         return None
-    _check_keys(root, path, faults, set())
     return root
 
 
 def _broken(path: str, error: Any, faults: Faults) -> None:
     mark = error.problem_mark or error.context_mark
     where = f"{path}:{mark.line + 1}" if mark else path
-    faults.add("yaml-broken", f"Failed to parse YAML config {where}.", error.problem or "", "mend that line")
-
-
-def _check_keys(node: Any, path: str, faults: Faults, seen: set[int]) -> None:
-    """Note keys that are no words and keys that stand twice; before merging, which gives a key twice by right."""
-    import yaml
-
-    if id(node) in seen or isinstance(node, yaml.ScalarNode):
-        return
-    seen.add(id(node))
-    if isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _check_keys(item, path, faults, seen)
-        return
-    lines: dict[str, int] = {}
-    for key, value in node.value:
-        line = key.start_mark.line + 1
-        if not isinstance(key, yaml.ScalarNode):
-            faults.add("yaml-shape", f"{path}:{line}: a key should be one word.")
-        elif str(key.value) in lines:
-            first = lines[str(key.value)]
-            faults.add("yaml-key-twice", f"{path}:{line}: key {key.value} is given twice.", f"first in line {first}")
-        else:
-            lines[str(key.value)] = line
-        _check_keys(value, path, faults, seen)
+    at = Given("", where, (1, mark.line + 1 if mark else 0))
+    faults.add("yaml-broken", f"Failed to parse YAML config {where}.", error.problem or "", "mend that line", at=at)
 
 
 def _is_null(node: Any) -> bool:
@@ -115,85 +83,136 @@ def _is_null(node: Any) -> bool:
     return isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null"
 
 
-def _mapping(node: Any, path: str, what: str, faults: Faults) -> dict[str, tuple[Any, str]]:
-    """Return key -> (value node, file:line) of a mapping node; null counts as empty."""
-    import yaml
+class _Reader:
+    """Reads one file's nodes."""
 
-    if _is_null(node):
-        return {}
-    if not isinstance(node, yaml.MappingNode):
-        faults.add("yaml-shape", f"{path}:{node.start_mark.line + 1}: {what} should hold `key: value` lines.")
-        return {}
-    try:
-        yaml.constructor.SafeConstructor().flatten_mapping(node)
-    except yaml.MarkedYAMLError as error:
-        _broken(path, error, faults)
-    entries: dict[str, tuple[Any, str]] = {}
-    for key, value in node.value:
-        if isinstance(key, yaml.ScalarNode):
-            entries[str(key.value)] = (value, f"{path}:{key.start_mark.line + 1}")
-    return entries
+    def __init__(self, path: str, faults: Faults) -> None:
+        self._path = path
+        self._faults = faults
 
+    def job(self, root: Any) -> YamlJob:
+        """Return what the file gives."""
+        self._check_keys(root, set())
+        found = YamlJob()
+        sections = self._mapping(root, "the file")
+        for name, (node, where) in sections.items():
+            if name not in _SECTIONS:
+                self._unknown(name, where, _SECTIONS)
+            elif name == "roles":
+                self._read_roles(node, found)
+            else:
+                self._read_section(name, node, where, found)
+        for name in _NEEDED:
+            if sections and name not in sections:
+                sentence = f"{self._path}: section {name} should be defined."
+                self._faults.add("yaml-section-missing", sentence, "", f"add `{name}:`")
+        return found
 
-def _unknown(key: str, where: str, valid: tuple[str, ...], faults: Faults) -> None:
-    hint = close_match(key, valid)
-    evidence = f"valid here: {', '.join(valid)}" + (f"; {hint}" if hint else "")
-    faults.add("yaml-key-unknown", f"{where}: there is no key {key}.", evidence)
+    def _given(self, value: str, node: Any) -> Given:
+        line = node.start_mark.line + 1
+        return Given(value, f"{self._path}:{line}", (1, line))
 
+    def _check_keys(self, node: Any, seen: set[int]) -> None:
+        """Note keys that are no words and keys that stand twice; before merging, which gives a key twice by right."""
+        import yaml
 
-def _read_section(section: str, node: Any, path: str, job: YamlJob, faults: Faults) -> None:
-    rows = {option.yaml[1]: option for option in OPTIONS if option.yaml[:1] == (section,)}
-    for key, (value, where) in _mapping(node, path, section, faults).items():
-        if (section, key) == ("spec", "job_type"):
-            continue
-        if key not in rows:
-            _unknown(key, where, tuple(rows), faults)
-            continue
-        texts = _texts(key, value, path, where, faults)
-        if texts:
-            job.options.setdefault(rows[key].name, []).extend(texts)
+        if id(node) in seen or isinstance(node, yaml.ScalarNode):
+            return
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            for item in node.value:
+                self._check_keys(item, seen)
+            return
+        first: dict[str, Given] = {}
+        for key, value in node.value:
+            at = self._given(str(key.value), key)
+            if not isinstance(key, yaml.ScalarNode):
+                self._faults.add("yaml-shape", f"{at.source}: a key should be one word.", at=at)
+            elif at.value in first:
+                line = f"first in line {first[at.value].place[1]}"
+                self._faults.add("yaml-key-twice", f"{at.source}: key {at.value} is given twice.", line, at=at)
+            else:
+                first[at.value] = at
+            self._check_keys(value, seen)
 
+    def _mapping(self, node: Any, what: str) -> dict[str, tuple[Any, Given]]:
+        """Return key -> (value node, the key with its place) of a mapping node; null counts as empty."""
+        import yaml
 
-def _read_roles(node: Any, path: str, job: YamlJob, faults: Faults) -> None:
-    for role, (value, place) in _mapping(node, path, "roles", faults).items():
-        if _is_null(value):
-            continue
-        job.places[role] = place
-        found = job.roles.setdefault(role, {})
-        for key, (item, where) in _mapping(value, path, f"role {role}", faults).items():
-            if key not in _ROLE_KEYS:
-                _unknown(key, where, _ROLE_KEYS, faults)
+        if _is_null(node):
+            return {}
+        if not isinstance(node, yaml.MappingNode):
+            at = self._given("", node)
+            self._faults.add("yaml-shape", f"{at.source}: {what} should hold `key: value` lines.", at=at)
+            return {}
+        try:
+            yaml.constructor.SafeConstructor().flatten_mapping(node)
+        except yaml.MarkedYAMLError as error:
+            _broken(self._path, error, self._faults)
+        entries: dict[str, tuple[Any, Given]] = {}
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                entries[str(key.value)] = (value, self._given(str(key.value), key))
+        return entries
+
+    def _unknown(self, key: str, where: Given, valid: Collection[str]) -> None:
+        evidence = valid_words(key, valid, "valid here")
+        self._faults.add("yaml-key-unknown", f"{where.source}: there is no key {key}.", evidence, at=where)
+
+    def _read_section(self, section: str, node: Any, where: Given, job: YamlJob) -> None:
+        rows = {option.key: option for option in OPTIONS if option.yaml[:1] == (section,)}
+        if section == "tensorBoard" and not _is_null(node):
+            job.options[TENSORBOARD] = [Given("true", f"{where.source} tensorBoard", where.place)]
+        for key, (value, place) in self._mapping(node, section).items():
+            if (section, key) == ("spec", "job_type"):
                 continue
-            texts = _texts(key, item, path, where, faults)
+            if key not in rows:
+                self._unknown(key, place, rows)
+                continue
+            texts = self._texts(key, value, place)
             if texts:
-                found[key] = texts
+                job.options.setdefault(rows[key].name, []).extend(texts)
 
+    def _read_roles(self, node: Any, job: YamlJob) -> None:
+        for role, (value, place) in self._mapping(node, "roles").items():
+            if _is_null(value):
+                continue
+            job.places[role] = place
+            found = job.roles.setdefault(role, {})
+            for key, (item, where) in self._mapping(value, f"role {role}").items():
+                if key not in _ROLE_KEYS:
+                    self._unknown(key, where, _ROLE_KEYS)
+                    continue
+                texts = self._texts(key, item, where)
+                if texts:
+                    found[key] = texts
 
-def _texts(key: str, node: Any, path: str, where: str, faults: Faults) -> list[Given]:
-    """Return the texts below a key; none when it is null: that is as if it were left out."""
-    import yaml
+    def _texts(self, key: str, node: Any, where: Given) -> list[Given]:
+        """Return the texts below a key; none when it is null: that is as if it were left out."""
+        import yaml
 
-    if _is_null(node):
-        return []
-    if key in _MAPPINGS:
-        entries = _mapping(node, path, key, faults)
-        pairs = [(name, _text(name, item, place, faults), place) for name, (item, place) in entries.items()]
-        return [Given(f"{name}={text}", place) for name, text, place in pairs if text is not None]
-    if key in _LISTS:
-        if not isinstance(node, yaml.SequenceNode):
-            faults.add("yaml-shape", f"{where}: {key} should be a list of `- item` lines.")
+        if _is_null(node):
             return []
-        places = [(item, f"{path}:{item.start_mark.line + 1}") for item in node.value]
-        items = [(_text(f"each of {key}", item, place, faults), place) for item, place in places]
-        return [Given(text, place) for text, place in items if text is not None]
-    text = _text(key, node, where, faults)
-    return [] if text is None else [Given(text, where)]
+        if key in _MAPPINGS:
+            entries = self._mapping(node, key)
+            pairs = [(place, self._text(name, item, place)) for name, (item, place) in entries.items()]
+            return [place.part(f"{place.value}={text}") for place, text in pairs if text is not None]
+        if key in _LISTS:
+            if not isinstance(node, yaml.SequenceNode):
+                sentence = f"{where.source}: {key} should be a list of `- item` lines."
+                self._faults.add("yaml-shape", sentence, at=where)
+                return []
+            places = [(item, self._given("", item)) for item in node.value]
+            items = [(place, self._text(f"each of {key}", item, place)) for item, place in places]
+            return [place.part(text) for place, text in items if text is not None]
+        scalar = self._text(key, node, where)
+        return [] if scalar is None else [where.part(scalar)]
 
+    def _text(self, what: str, node: Any, where: Given) -> str | None:
+        import yaml
 
-def _text(what: str, node: Any, where: str, faults: Faults) -> str | None:
-    import yaml
-
-    if isinstance(node, yaml.ScalarNode):
-        return str(node.value)
-    faults.add("yaml-shape", f"{where}: {what} should be one value.", "", "put it in quotes if it is one")
-    return None
+        if isinstance(node, yaml.ScalarNode):
+            return str(node.value)
+        sentence = f"{where.source}: {what} should be one value."
+        self._faults.add("yaml-shape", sentence, "", "put it in quotes if it is one", at=where)
+        return None

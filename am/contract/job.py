@@ -17,6 +17,7 @@ FORMAT = 1
 CODE_ZIP = ".ys.zip"
 JOB_FILE = ".ys.job.json"
 SECRET_FILE = ".ys.secret"
+SECRETS_FILE = ".ys.secrets.json"
 PYTHON_DIR = ".ys.python"
 PYTHON_ARCHIVE = ".ys.python.tar.gz"
 SOURCE_ARCHIVE = ".ys.src.tar.gz"
@@ -45,6 +46,7 @@ class Limits:
         stop_grace_s: From TERM to KILL.
         upload_s: Carrying results to the store after the program ended.
         call_s: One request, of client or executor.
+        lifetime_s: From the start of the user's commands to the job's end; a job that takes longer fails.
     """
 
     gang_hold_s: int = 300
@@ -53,6 +55,20 @@ class Limits:
     stop_grace_s: int = 30
     upload_s: int = 600
     call_s: int = 10
+    lifetime_s: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Quicklink:
+    """A link that is shown with the job: `label`, `http` or `https`, a task, a port on that task's host.
+
+    Port 0 stands for the port that the task published.
+    """
+
+    label: str
+    protocol: str
+    task: str
+    port: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +83,7 @@ class RolePlan:
         env: The user's variables for this role, job-wide ones merged in.
         tracked: Whether its good end is needed for the job's success. An untracked task is stopped at the end.
         on_failure: `fail` (its failure ends the job) or `ignore`.
+        watches: Its CHECKPOINT_DIR follows the checkpoint path while it runs, and nothing of it is sent there.
     """
 
     name: str
@@ -76,6 +93,7 @@ class RolePlan:
     env: typing.Dict[str, str] = dataclasses.field(default_factory=dict)
     tracked: bool = True
     on_failure: str = "fail"
+    watches: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,6 +118,8 @@ class JobPlan:
         webhdfs: `http://host:port` of the NameNodes that serve the store, the active one among them.
         agent_ports: The agent listens on the first of these that is free on its host.
         has_source: Whether `--src` sent a source archive.
+        secrets: Names of what lies in SECRETS_FILE: a variable, or `./NAME` for a file in the working directory.
+        quicklinks: Shown with the job.
         limits: Deadlines.
         format: Version of this layout.
     """
@@ -121,6 +141,8 @@ class JobPlan:
     webhdfs: typing.Tuple[str, ...]
     agent_ports: typing.Tuple[int, ...]
     has_source: bool = False
+    secrets: typing.Tuple[str, ...] = ()
+    quicklinks: typing.Tuple[Quicklink, ...] = ()
     limits: Limits = dataclasses.field(default_factory=Limits)
     format: int = FORMAT
 

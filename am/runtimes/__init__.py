@@ -15,7 +15,7 @@ _ENVIRONMENTS: typing.Dict[str, typing.Callable[[JobPlan, Topology, str, int], t
     "generic": generic.environment,
 }
 _IDENTITIES: typing.Dict[str, typing.Tuple[str, ...]] = {"tensorflow": tensorflow.IDENTITY}
-_HOLDING = frozenset(("tensorflow",))
+_HOLDING: typing.Dict[str, typing.Tuple[str, ...]] = {"tensorflow": tensorflow.HOLDING}
 
 
 def environment(plan: JobPlan, topology: Topology, role: str, index: int) -> typing.Dict[str, str]:
@@ -35,9 +35,9 @@ def identity(plan: JobPlan) -> typing.Tuple[str, ...]:
     return _IDENTITIES.get(plan.framework, ())
 
 
-def releases_port(plan: JobPlan) -> bool:
-    """Return whether a task's held port must be let go just before its command starts.
+def releases_port(plan: JobPlan, role: str) -> bool:
+    """Return whether the held port of a role's task must be let go just before its command starts.
 
     False where the framework can listen on a port that is still held (bound with SO_REUSEPORT, not listening).
     """
-    return plan.framework not in _HOLDING
+    return role not in _HOLDING.get(plan.framework, ())

@@ -9,7 +9,7 @@ tf.distribute.cluster_resolver.TFConfigClusterResolver reads it.
   the list. Apache Submarine 0.6.0 did the same with `master`.
 - An evaluator finds the cluster of the others and itself as the task; it stands in nobody's cluster, for a TensorFlow 2
   that finds one there waits for it for ever.
-- Roles that TensorFlow does not know (tensorboard, ...) stand outside and get nothing.
+- A role `tensorboard` stands outside; it finds where to listen, TB_HOST and TB_PORT. Other roles get nothing.
 - A single worker gets a cluster of one, so that a program reads its TF_CONFIG in the same way at every size.
 
 TF_GRPC_REUSE_PORT makes TensorFlow's server listen with SO_REUSEPORT, so that whoever holds the port for it need not
@@ -26,12 +26,14 @@ from am.contract.job import JobPlan
 IDENTITY = ("TF_CONFIG",)
 CLUSTER_ROLES = ("chief", "master", "worker", "ps")
 EVALUATOR = "evaluator"
+TENSORBOARD = "tensorboard"
+HOLDING = (*CLUSTER_ROLES, EVALUATOR)  # they listen with SO_REUSEPORT
 
 
 def environment(
     plan: JobPlan, topology: typing.Dict[str, typing.Tuple[str, ...]], role: str, index: int
 ) -> typing.Dict[str, str]:
-    """Return TF_CONFIG and TF_GRPC_REUSE_PORT of the task `role:index`; nothing for a role TensorFlow does not know.
+    """Return TF_CONFIG and TF_GRPC_REUSE_PORT of the task `role:index`; what a TensorBoard or another role gets.
 
     Args:
         plan: The job; only `tf_worker0` matters.
@@ -39,6 +41,9 @@ def environment(
         role: Of the task.
         index: Of the task.
     """
+    if role == TENSORBOARD:
+        host, _, port = topology[role][index].rpartition(":")
+        return {"TB_HOST": host, "TB_PORT": port}
     if role != EVALUATOR and role not in CLUSTER_ROLES:
         return {}
     cluster = {name: list(topology[name]) for name in CLUSTER_ROLES if topology.get(name)}

@@ -8,7 +8,7 @@ import typing
 import pytest
 
 from am.contract.codec import ContractError, from_json, to_json
-from am.contract.job import JobPaths, JobPlan, Limits, Resources, RolePlan, output_dir, split_task, task_name
+from am.contract.job import JobPaths, JobPlan, Limits, Quicklink, Resources, RolePlan, output_dir, split_task, task_name
 
 FULL = JobPlan(
     id="20260102-030405-abcd",
@@ -17,8 +17,10 @@ FULL = JobPlan(
     framework="generic",
     queue="ml",
     roles=(
-        RolePlan("master", 2, Resources(512, 3, 1), "echo 'a b' \"$X\"", {"X": "1,2=ü", "EMPTY": ""}, False, "ignore"),
-        RolePlan("worker", 4, Resources(2048, 2, 2), "line 1\nline 2", {"Y": "2"}, False, "ignore"),
+        RolePlan(
+            "master", 2, Resources(512, 3, 1), "echo 'a b' \"$X\"", {"X": "1,2=ü", "EMPTY": ""}, False, "ignore", True
+        ),
+        RolePlan("worker", 4, Resources(2048, 2, 2), "line 1\nline 2", {"Y": "2"}, False, "ignore", True),
     ),
     main_task="master:1",
     done_when="chief",
@@ -31,7 +33,9 @@ FULL = JobPlan(
     webhdfs=("http://a:9870", "http://b:9870"),
     agent_ports=(40001, 40002),
     has_source=True,
-    limits=Limits(1, 2, 3, 4, 5, 6),
+    secrets=("KEY", "./key.pem"),
+    quicklinks=(Quicklink("ui", "https", "worker:0", 8080),),
+    limits=Limits(1, 2, 3, 4, 5, 6, 7),
     format=7,
 )
 

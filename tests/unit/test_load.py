@@ -199,8 +199,12 @@ def test_roles_without_instances_are_left_out() -> None:
             ["--role x", "instances is given twice"],
         ),
         ([*GENERIC, *ROLE, "--role_cmd", "mastr=x"], "role-unknown", ["'mastr'", "did you mean master?"]),
-        ([*GENERIC, *ROLE, "--role_cmd", "python x.py"], "role-unknown", ["--role_cmd", "NAME=COMMAND"]),
-        ([*JOB, "--role_cmd", "worker=x"], "role-unknown", ["'worker'", "--worker_launch_cmd"]),
+        ([*GENERIC, *ROLE, "--role_cmd", "python x.py"], "role-unknown", ["--role_cmd", "ROLE=COMMAND"]),
+        (
+            [*JOB, "--role_cmd", "worker=x"],
+            "option-twice",
+            ["--role_cmd worker", "--worker_launch_cmd 'python fit.py'"],
+        ),
         ([*GENERIC, *ROLE, "--role", "master:memory=2G"], "option-twice", ["--role master is given twice"]),
         ([*GENERIC, *ROLE, "--role_cmd", "master=x"], "option-twice", ["--role_cmd master is given twice"]),
         ([*JOB, "--role", "worker:memory=2G", "--role_cmd", "worker=x"], "option-in-both", ["Role worker"]),
@@ -229,7 +233,7 @@ def test_the_same_variable_twice_is_a_warning() -> None:
 
 
 def test_all_faults_are_told_together() -> None:
-    """A command line and a file with many faults give one report, the command line's words first."""
+    """A command line and a file with many faults give one report: the command line's, the file's line by line, what is missing."""
     found = problems(
         *["--nmae", "x", "--queue", "ml", "--verbose=maybe", "--logs"],
         yaml="""\
@@ -242,17 +246,17 @@ roles:
     )
     assert [problem.id for problem in found] == [
         "option-unknown",
+        "value-not-boolean",
         "option-without-value",
+        "value-unknown",
+        "env-name",
+        "localization-missing",
         "yaml-key-unknown",
         "option-in-both",
-        "value-unknown",
         "value-not-a-number",
         "resources-form",
         "name-absent",
         "input-path-absent",
-        "env-name",
-        "localization-missing",
-        "value-not-boolean",
     ]
     text = "\n".join(problem.text() for problem in found)
     for place in ("job.yaml:1", "job.yaml:2", "job.yaml:3", "job.yaml:5"):

@@ -18,7 +18,7 @@ from yarn_submitter.cli import main
 from yarn_submitter.load import load
 from yarn_submitter.localfiles import LocalFile, describe
 from yarn_submitter.plan import SubmissionPlan, local_paths, plan, substitute, to_text
-from yarn_submitter.spec import JobSpec, Localization, RoleSpec
+from yarn_submitter.spec import JobSpec, Localization, Mount, Quicklink, RoleSpec, Secret, Security
 from yarn_submitter.units import Ask
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "plans"
@@ -144,8 +144,9 @@ def test_the_stable_keys() -> None:
     """Scripts find what docs/job-run.md promises where it promises it."""
     document = planned(*CASES["tensorflow_chief_worker_ps"]).document()
     assert list(document) == [
-        *["name", "framework", "queue", "input_path", "checkpoint_path", "saved_model_path", "wait_job_finish"],
-        *["verbose", "distributed", "env", "localizations", "roles", "plan"],
+        *["name", "framework", "queue", "node_label", "input_path", "checkpoint_path", "saved_model_path"],
+        *["docker_image", "wait_job_finish", "verbose", "distributed", "max_runtime_s", "env", "secrets", "conf"],
+        *["localizations", "mounts", "quicklinks", "security", "tensorboard", "roles", "plan"],
     ]
     assert document["distributed"] is True
     assert document["env"] == {"A": "1,2"}
@@ -154,8 +155,11 @@ def test_the_stable_keys() -> None:
         "instances": 1,
         "resources": {"memory_mb": 1024, "vcores": 1, "gpus": 1, "fpgas": 0},
         "launch_cmd": "python fit.py --out hdfs://nn:8020/c",
+        "docker_image": "",
+        "node_label": "",
         "env": {},
         "localizations": [],
+        "mounts": [],
     }
     assert set(document["plan"]) == {"format", "staged", "job", "environment", "application"}
 
@@ -336,10 +340,41 @@ def test_two_plans_differ_where_their_jobs_do() -> None:
         "tf_worker0": "chief",
         "wait_job_finish": True,
         "verbose": True,
+        "image": "i",
+        "node_label": "fast",
+        "mounts": (Mount("/a", "/b"),),
+        "quicklinks": (Quicklink("ui", "http", "worker:0", 80),),
+        "secrets": (Secret("KEY", "/k"),),
+        "conf": {"dfs.replication": "2"},
+        "security": Security(insecure=True),
+        "tensorboard": RoleSpec("tensorboard", 1, Ask(1024), ""),
+        "max_runtime_s": 60,
     }
     assert set(changes) == {field.name for field in dataclasses.fields(JobSpec)}
     files = {"/src": LocalFile("/src", True, 1, "0" * 64, ".tar.gz", True)}
     texts = {json.dumps(plan(base, files).document())}
     for name, value in changes.items():
         texts.add(json.dumps(plan(dataclasses.replace(base, **{name: value}), files).document()))
+    assert len(texts) == len(changes) + 1
+
+
+def test_two_plans_differ_where_their_roles_do() -> None:
+    """Nothing that is said of a role is lost on the way to the document."""
+    base = RoleSpec("worker", 1, Ask(1024), "true", image="i")
+    changes: dict[str, object] = {
+        "name": "other",
+        "instances": 2,
+        "resources": Ask(1024, 2),
+        "command": "false",
+        "env": {"A": "1"},
+        "localizations": (Localization("hdfs://nn/x", "x"),),
+        "mounts": (Mount("/a", "/b"),),
+        "image": "j",
+        "node_label": "fast",
+    }
+    assert set(changes) == {field.name for field in dataclasses.fields(RoleSpec)}
+    texts = {json.dumps(plan(JobSpec("fit", "generic", (base,)), {}).document())}
+    for name, value in changes.items():
+        role = dataclasses.replace(base, **{name: value})
+        texts.add(json.dumps(plan(JobSpec("fit", "generic", (role,)), {}).document()))
     assert len(texts) == len(changes) + 1
