@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from am.contract import job as contract
+from am.contract.events import JobEnded
 from am.contract.job import JobPlan
 from yarn_submitter.agentdoor import AgentGoneError
 from yarn_submitter.errors import Problem, UsageError
 from yarn_submitter.feed import Feed
-from yarn_submitter.monitor import JobView, begin, fold
+from yarn_submitter.monitor import JobView, TaskView, begin, fold
 from yarn_submitter.rest import App
 from yarn_submitter.site import Site
 from yarn_submitter.yarn import application_dir
+
+if TYPE_CHECKING:  # `job show` waits for nothing and reads no logs
+    from yarn_submitter.outputs import LogLine
+    from yarn_submitter.watch import Watch
 
 _TAG = "ys-id:"
 _JOB_ID = re.compile(r"\d{8}t\d{6}-[0-9a-f]{6}\Z")
@@ -24,7 +31,13 @@ _APPLICATION_ID = re.compile(r"application_\d+_\d+\Z")
 
 @dataclass(frozen=True)
 class Job:
-    """A submitted job.
+    """A submitted job, as `submit` and `attach` return it.
+
+    It may be used from several threads; two handles on the same job are equal. What is asked for as an attribute is
+    asked of the cluster each time, until the job's end is known.
+
+        job = yarn_submitter.attach("fit")
+        print(job.state, [task.host for task in job.tasks.values()])
 
     Attributes:
         site: Its cluster.
@@ -33,10 +46,87 @@ class Job:
         plan: Its job.json.
     """
 
-    site: Site
+    site: Site = field(repr=False, compare=False)
     id: str
     application_id: str
-    plan: JobPlan
+    plan: JobPlan = field(repr=False, compare=False)
+
+    @property
+    def name(self) -> str:
+        """Return the name that its user gave it."""
+        return self.plan.name
+
+    @property
+    def state(self) -> str:
+        """Return ACCEPTED, STARTING, GATHERING, RUNNING, STOPPING, SUCCEEDED, FAILED, KILLED (am/contract/states.py).
+
+        Raises:
+            UnreachableError: The cluster does not answer; so for every attribute below.
+        """
+        return self._seen().state
+
+    @property
+    def tasks(self) -> dict[str, TaskView]:
+        """Return `role:index` -> state, host, container, log page, times and exit code of that task."""
+        return self._seen().tasks
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """Return the pages of the job: `application` -> the ResourceManager's, `role:index` -> that task's logs."""
+        pages = {"application": f"{self.site.conf.rm_http[0]}/cluster/app/{self.application_id}"}
+        return pages | {task.task: task.log_url for task in self.tasks.values() if task.log_url}
+
+    @property
+    def verdict(self) -> JobEnded | None:
+        """Return how it ended (state, exit_code, problem, message, task, host, tail), or None while it has not."""
+        return self._seen().verdict
+
+    def wait(self, timeout_s: float | None = None, on_change: Callable[[JobView], None] | None = None) -> JobEnded:
+        """Wait for the job's end and return its verdict, whatever it is: a failed job raises nothing.
+
+            verdict = job.wait(timeout_s=3600)
+            if verdict.exit_code != 0:
+                print(verdict.task, verdict.message, verdict.tail)
+
+        Args:
+            timeout_s: How long, in seconds; None: as long as it takes. The job goes on when the time is up.
+            on_change: Called in this thread with the job's view each time something has happened to it.
+
+        Raises:
+            LimitError: It has not ended within `timeout_s`. [wait-timeout]
+            UnreachableError: Neither agent nor cluster has answered for a minute; the job goes on.
+        """
+        from yarn_submitter import watch
+
+        return watch.wait(self, timeout_s, on_change)
+
+    def logs(self, task: str = "", *, follow: bool = False) -> Iterator[LogLine]:
+        """Yield what the tasks have written, live or finished, one file after the other.
+
+            for line in job.logs("worker", follow=True):
+                print(line.task, line.text)
+
+        Args:
+            task: A role, a task `role:index`, `agent` for the job's agent, or empty for all tasks.
+            follow: Go on until the job ends, lines as they are written.
+
+        Raises:
+            UsageError: The job has no such task. [task-unknown]
+            LimitError: The logs have left their node and are not aggregated yet. [logs-not-aggregated]
+        """
+        from yarn_submitter import outputs
+
+        return outputs.follow(self, task) if follow else outputs.lines(self, task)
+
+    def _seen(self) -> JobView:
+        return self.watch.ended or self.view()[0]
+
+    @cached_property
+    def watch(self) -> Watch:
+        """Return the one watch over it, which sleeps until somebody waits."""
+        from yarn_submitter.watch import Watch
+
+        return Watch(self)
 
     def feed(self) -> Feed:
         """Return the stream of what happens to it."""
@@ -48,7 +138,13 @@ class Job:
         return fold(begin(self.plan), items), source
 
     def kill(self, reason: str) -> str:
-        """End the job; return who was told: `agent`, or `resourcemanager` when the agent does not answer."""
+        """End the job; return who was told: `agent`, or `resourcemanager` when the agent does not answer.
+
+        It returns at once, `wait` returns when all of the job has ended. A job that has ended stays as it is.
+
+            job.kill("the others were better")
+            job.wait()
+        """
         door = self.feed().door()
         if door is not None:
             try:

@@ -1,0 +1,244 @@
+"""What a program does with jobs: plan, submit, find again, wait for many. `import yarn_submitter` offers all of it.
+
+Nothing here prints; what is being done is told to a callback where one is given. Whatever can go wrong is a
+SubmitterError with the problems that the command line would print, and its exit code.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from yarn_submitter.errors import Problem, UsageError
+from yarn_submitter.load import Controls, load
+from yarn_submitter.localfiles import LocalFile, describe
+from yarn_submitter.plan import SubmissionPlan, local_paths
+from yarn_submitter.plan import plan as plan_of
+from yarn_submitter.spec import JobSpec
+from yarn_submitter.words import checked
+
+if TYPE_CHECKING:  # what asks a cluster costs a plan nothing
+    from yarn_submitter.job import Job
+    from yarn_submitter.rest import App
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class ListedJob:
+    """A job as the ResourceManager lists it; `attach(listed.id)` makes a Job of it.
+
+    Attributes:
+        id: Ours.
+        application_id: YARN's.
+        name: The user's name for it.
+        user: Its owner.
+        queue: Path of its queue.
+        state: YARN's state while it lives (ACCEPTED, RUNNING), then SUCCEEDED, FAILED or KILLED.
+        started_s: Submission, in seconds since the epoch.
+        ended_s: Its end, 0 while it lives.
+    """
+
+    id: str
+    application_id: str
+    name: str
+    user: str
+    queue: str
+    state: str
+    started_s: float
+    ended_s: float
+
+
+def job_from_words(words: Sequence[str], *, warn: Tell | None = None) -> JobSpec:
+    """Return the job that the words after `job run` describe.
+
+        spec = job_from_words(["--name", "fit", "--framework", "generic", "--input_path", "",
+                               "--role", "worker:instances=2,memory=1G", "--role_cmd", "worker=python3 fit.py"])
+
+    Args:
+        words: As a shell would pass them; options that steer the command and describe no job are refused.
+        warn: Told of what is no fault and may not be meant.
+
+    Raises:
+        UsageError: With every fault.
+    """
+    spec, controls = load(words)
+    for warning in controls.warnings:
+        if warn is not None:
+            warn(warning)
+    bare = Controls(warnings=controls.warnings)
+    steering = [
+        field.name
+        for field in dataclasses.fields(Controls)
+        if getattr(controls, field.name) != getattr(bare, field.name)
+    ]
+    if steering:
+        sentence = f"--{steering[0]} steers the command job run and describes no job."
+        raise UsageError(Problem("control-option", sentence, "", "leave it out; submit has arguments of its own"))
+    return spec
+
+
+def job_from_file(path: str, *, warn: Tell | None = None) -> JobSpec:
+    """Return the job that a file describes, as `job run -f` reads it.
+
+        spec = job_from_file("job.yaml")
+
+    Args:
+        path: The file.
+        warn: Told of what is no fault and may not be meant.
+
+    Raises:
+        UsageError: With every fault, each with the line it stands in.
+    """
+    return job_from_words([f"-f={path}"], warn=warn)
+
+
+def plan(spec: JobSpec) -> SubmissionPlan:
+    """Check a job by the rules of `job run` and return what would be submitted; no cluster is asked.
+
+        print(plan(spec).document()["roles"])
+
+    Args:
+        spec: The job. Relative local paths are taken from the current directory.
+
+    Raises:
+        UsageError: With every fault, in the words of `job run`.
+    """
+    spec = checked(spec)
+    return plan_of(spec, local_files(spec))
+
+
+def submit(job: JobSpec | SubmissionPlan, *, cluster: str = "", progress: Tell | None = None) -> Job:
+    """Check a job against its files and the cluster, bring it there, and return it; it runs on when this program ends.
+
+        job = submit(spec, cluster="sandbox", progress=logging.info)
+
+    Args:
+        job: The job, or its plan as `plan` returned it.
+        cluster: As after `--cluster`; empty: the cluster of HADOOP_CONF_DIR.
+        progress: Told what is being done; a submission takes some seconds.
+
+    Raises:
+        UsageError: The job cannot be right, or can never run on this cluster; with every reason.
+        StagingError: Its files could not be brought to the cluster.
+        UnreachableError: The cluster does not answer.
+        DeniedError: The cluster refuses it to this user.
+        KeyboardInterrupt: Nothing of the job is left, as after every error.
+    """
+    from yarn_submitter.check import refuse
+    from yarn_submitter.job import Job
+    from yarn_submitter.site import open_site
+    from yarn_submitter.submit import submit as bring
+
+    spec = job.spec if isinstance(job, SubmissionPlan) else checked(job)
+    files = local_files(spec)
+    planned = plan_of(spec, files)
+    if isinstance(job, SubmissionPlan) and planned != job:
+        sentence = f"The local files of job {spec.name} are not what they were when it was planned."
+        raise UsageError(Problem("plan-outdated", sentence, "", "plan it again"))
+    site = open_site(cluster)
+    refuse(spec, files, site)
+    submitted = bring(planned, site, progress or _silent)
+    return Job(site, submitted.id, submitted.application_id, submitted.job)
+
+
+def attach(name: str, *, cluster: str = "") -> Job:
+    """Return a submitted job, from any machine and at any time.
+
+        job = attach("fit")
+
+    Args:
+        name: Our id of it, YARN's, or its name: the one live job of that name, else the newest.
+        cluster: As after `--cluster`; empty: the cluster of HADOOP_CONF_DIR.
+
+    Raises:
+        UsageError: There is no such job [job-unknown], or several live ones share the name [job-ambiguous].
+    """
+    from yarn_submitter.job import find_job
+    from yarn_submitter.site import open_site
+
+    return find_job(open_site(cluster), name)
+
+
+def list_jobs(
+    *, cluster: str = "", name: str = "", queue: str = "", all_users: bool = False, live: bool = False
+) -> list[ListedJob]:
+    """Return the jobs that the cluster remembers, newest first.
+
+        for listed in list_jobs(name="fit", live=True):
+            attach(listed.id).kill("a better one is coming")
+
+    Args:
+        cluster: As after `--cluster`; empty: the cluster of HADOOP_CONF_DIR.
+        name: Only of this name.
+        queue: Only in this queue.
+        all_users: Those of every user, not only mine.
+        live: Only those that have not ended.
+    """
+    from yarn_submitter.job import ours
+    from yarn_submitter.site import open_site
+    from yarn_submitter.watch import LIVE
+
+    site = open_site(cluster)
+    found = site.resource_manager.list_apps(
+        user="" if all_users else site.user,
+        states=LIVE if live else (),
+        tags=("yarn-submitter",),
+        types=("skein",),
+        queue=queue,
+        name=name,
+    )
+    return [
+        ListedJob(job_id, app.id, app.name, app.user, app.queue, _state(app), app.started_s, app.finished_s)
+        for job_id, app in ours(found)
+    ]
+
+
+def as_completed(jobs: Iterable[Job], timeout_s: float | None = None) -> Iterator[Job]:
+    """Yield each job when it has ended, the first to end first, however many there are.
+
+        for job in as_completed(jobs, timeout_s=3600):
+            print(job.name, job.verdict.exit_code)
+
+    Args:
+        jobs: Jobs, of one cluster or of several; each is yielded once.
+        timeout_s: How long in all, in seconds from the first result asked for; None: as long as it takes.
+
+    Raises:
+        LimitError: Some have not ended within `timeout_s`; they go on. [wait-timeout]
+        UnreachableError: A cluster has not answered for a minute; its jobs go on.
+    """
+    from yarn_submitter import watch
+
+    return watch.as_completed(jobs, timeout_s)
+
+
+def local_files(spec: JobSpec) -> dict[str, LocalFile]:
+    """Return what lies at each local path of a job.
+
+    Raises:
+        UsageError: One of them cannot be read. [file-unreadable]
+    """
+    files = {}
+    for path in local_paths(spec):
+        try:
+            files[path] = describe(path, source=path == spec.source_dir)
+        except OSError as error:
+            sentence = f"{path} cannot be read."
+            raise UsageError(
+                Problem("file-unreadable", sentence, str(error), "check the path and its rights")
+            ) from error
+    return files
+
+
+def _state(app: App) -> str:
+    """Return YARN's state of an application while it lives, then how it ended."""
+    if not app.ended:
+        return app.state
+    return "KILLED" if "KILLED" in (app.state, app.final_status) else app.final_status
+
+
+def _silent(_said: str) -> None:
+    """Tell nobody."""
