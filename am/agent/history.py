@@ -13,7 +13,9 @@ import math
 import threading
 import time
 import typing
+from urllib.parse import urlsplit
 
+from am.agent import words
 from am.contract.job import agent_file, history_dir, staging_dir
 
 if typing.TYPE_CHECKING:
@@ -77,8 +79,8 @@ class WebHdfsStore:
         Raises:
             OSError: The store did not do it.
         """
-        with self._errors() as client:
-            directory, _, name = path.rpartition("/")
+        directory, _, name = path.rpartition("/")
+        with self._errors(f"writing {name}") as client:
             beside = f"{directory}/.{name}.part"
             client.write(beside, data=text.encode(), overwrite=True, permission=mode)  # makes the directories too
             if replace:
@@ -97,7 +99,7 @@ class WebHdfsStore:
         Raises:
             OSError: The store did not do it.
         """
-        with self._errors() as client:
+        with self._errors(f"removing {path}") as client:
             client.delete(path, recursive=True)
 
     @staticmethod
@@ -106,11 +108,26 @@ class WebHdfsStore:
         return bool(status) and status["length"] == size
 
     @contextlib.contextmanager
-    def _errors(self) -> typing.Iterator[typing.Any]:
+    def _errors(self, what: str) -> typing.Iterator[typing.Any]:
+        began_s = time.monotonic()
         try:
             yield self._client
         except self._failures as error:
-            raise OSError(f"{type(error).__name__}: {error}") from error
+            url = getattr(getattr(error, "request", None), "url", "")  # a DataNode's, when it is at fault
+            hosts = [urlsplit(each).netloc for each in ([url] if url else self._urls)]
+            raise OSError(words.store_failure(hosts, what, time.monotonic() - began_s, _reason(error))) from error
+
+
+def _reason(error: BaseException) -> str:
+    """Return why a request failed: the operating system's words, else the store's first line."""
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, TimeoutError) or "Timeout" in type(inner).__name__:
+            return "no answer in time"
+        if isinstance(inner, OSError) and inner.strerror:
+            return str(inner.strerror)
+        inner = inner.__cause__ or inner.__context__
+    return (str(error).strip().splitlines() or [""])[0] or type(error).__name__
 
 
 class History:

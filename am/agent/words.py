@@ -133,6 +133,11 @@ def shortage(plan: JobPlan, snapshot: Snapshot, signs: Signs) -> str:
     return f"{', '.join(short)}{where} ({', '.join(seen)})"
 
 
+def store_failure(hosts: typing.Sequence[str], what: str, tried_s: float, why: str) -> str:
+    """Return who of the store did not do what, after how long, and why."""
+    return f"{what} at {' or '.join(hosts) or 'HDFS'} failed after {tried_s:.1f} s: {why}"
+
+
 def _reason(text: str) -> str:
     """Return the line of YARN's words that says most: the innermost cause, else the first that is no mere heading."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import json
+import re
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
@@ -237,3 +239,22 @@ def test_every_failure_of_the_store_is_an_oserror(webhdfs):
         store_at(webhdfs.url).put("/b", "b", "644")
     with pytest.raises(OSError, match="refused"):
         store_at("http://127.0.0.1:1").put("/c", "c", "644")
+
+
+def test_a_failure_of_the_store_is_a_sentence(webhdfs):
+    """What was tried, at which host, for how long, and why it failed; no library speaks."""
+    host = webhdfs.url.removeprefix("http://")
+    webhdfs.fail.add("CREATE")
+    with pytest.raises(OSError, match=rf"^writing 1-0.jsonl at {host} failed after \d\.\d s: denied$"):
+        store_at(webhdfs.url).put("/b/1-0.jsonl", "b", "644")
+    with pytest.raises(OSError, match=r"^removing /c at 127\.0\.0\.1:1 failed after \d\.\d s: Connection refused$"):
+        store_at("http://127.0.0.1:1").remove("/c")
+
+
+def test_a_store_that_is_silent_is_a_sentence(monkeypatch):
+    """The operating system takes the connection and nobody answers."""
+    monkeypatch.setattr("am.agent.history.READ_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        host = f"127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(OSError, match=rf"^writing 1-0.jsonl at {host} failed after \d\.\d s: no answer in time$"):
+            store_at(f"http://{host}").put("/b/1-0.jsonl", "b", "644")
