@@ -7,6 +7,7 @@ SubmitterError with the problems that the command line would print, and its exit
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -80,7 +81,7 @@ def job_from_words(words: Sequence[str], *, warn: Tell | None = None) -> JobSpec
     return spec
 
 
-def job_from_file(path: str, *, warn: Tell | None = None) -> JobSpec:
+def job_from_file(path: str | os.PathLike[str], *, warn: Tell | None = None) -> JobSpec:
     """Return the job that a file describes, as `job run -f` reads it.
 
         spec = job_from_file("job.yaml")
@@ -92,7 +93,7 @@ def job_from_file(path: str, *, warn: Tell | None = None) -> JobSpec:
     Raises:
         UsageError: With every fault, each with the line it stands in.
     """
-    return job_from_words([f"-f={path}"], warn=warn)
+    return job_from_words([f"-f={os.fspath(path)}"], warn=warn)
 
 
 def plan(spec: JobSpec) -> SubmissionPlan:

@@ -36,12 +36,16 @@ def checked(spec: JobSpec) -> JobSpec:
         UsageError: With every fault, in the words of `job run`; or words cannot say what it holds. [spec-not-words]
     """
     read, _ = load(words(spec))
-    problems = []
-    for field in dataclasses.fields(JobSpec):
-        given, found = _plain(getattr(spec, field.name)), _plain(getattr(read, field.name))
-        if given != found:
-            sentence = f"The words of job run cannot say {field.name} of this JobSpec."
-            problems.append(Problem("spec-not-words", sentence, f"given: {given}\nread:  {found}"))
+    given, found = _plain(spec), _plain(read)
+    problems = [
+        Problem(
+            "spec-not-words",
+            f"The words of job run cannot say {name} of this JobSpec.",
+            f"given: {value}\nread:  {found[name]}",
+        )
+        for name, value in given.items()
+        if value != found[name]
+    ]
     if problems:
         raise UsageError(*problems)
     return read
