@@ -136,6 +136,8 @@ class PretendCluster:
         first, _, rest = path.strip("/").partition("/")
         if first in ("info", "scheduler", "nodes"):
             return Reply(body=(RECORDED / f"{first}.json").read_bytes())
+        if first == "get-node-labels":
+            return Reply(body=b"{}")
         if not rest:
             return _json({"apps": {"app": [app for app in self.apps if _listed(app, request.params)]}})
         app = next((app for app in self.apps if app["id"] == rest.partition("/")[0]), None)
@@ -169,7 +171,7 @@ class PretendCluster:
                 return _missing(path)
             query = "&".join(f"{key}={value}" for key, value in request.params.items() if key in ("offset", "length"))
             return _json({"Location": f"{self.server.url}/data{request.path.removeprefix('/webhdfs/v1')}?{query}"})
-        if operation in ("GETFILESTATUS", "LISTSTATUS"):
+        if operation in ("GETFILESTATUS", "LISTSTATUS", "CHECKACCESS"):
             return self._look(operation, path)
         known = path in self.files
         if operation == "MKDIRS":
@@ -188,6 +190,8 @@ class PretendCluster:
     def _look(self, operation: str, path: str) -> Reply:
         if path not in self.files:
             return _missing(path)
+        if operation == "CHECKACCESS":
+            return Reply(body=b"")
         if operation == "GETFILESTATUS":
             return _json({"FileStatus": self._line(path, "")})
         found = [name for name in self.files if name.rpartition("/")[0] == path and name != "/"]

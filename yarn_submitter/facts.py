@@ -1,4 +1,4 @@
-"""What a cluster has: queues and nodes as values. Asking for them is probe.py's part."""
+"""What a cluster has and lets this user do, as values. Asking for them is probe.py's part."""
 
 from __future__ import annotations
 
@@ -23,6 +23,29 @@ class Amount:
 
 
 @dataclass(frozen=True)
+class Partition:
+    """A queue's part of the nodes that carry one label; shares are of those nodes, in percent.
+
+    Attributes:
+        label: Empty for the nodes without a label.
+        capacity_percent: Its guaranteed share.
+        max_percent: Its greatest share.
+        used_percent: Its share now.
+        am_limit: What all ApplicationMasters in it may use together; None when not known.
+        am_used: What they use; None when not known.
+        pending: What its applications have asked for and not got; None when not known.
+    """
+
+    label: str = ""
+    capacity_percent: float = 100.0
+    max_percent: float = 100.0
+    used_percent: float = 0.0
+    am_limit: Amount | None = None
+    am_used: Amount | None = None
+    pending: Amount | None = None
+
+
+@dataclass(frozen=True)
 class Queue:
     """One queue of the scheduler.
 
@@ -40,7 +63,13 @@ class Queue:
         max_allocation: The largest container in it; None when not known.
         active_apps: Applications with a running ApplicationMaster.
         pending_apps: Applications that wait for theirs.
-        labels: Node labels that it may use.
+        labels: Node labels that it may use; `*` for every one.
+        default_label: Label of the nodes for applications that name none.
+        partitions: Its shares by label, where the scheduler has them; it gets nothing of a label that is not there.
+        min_allocation: Containers are rounded up to multiples of it; None when not known.
+        am_limit_strict: Whether not even a first ApplicationMaster may go over `am_limit`.
+        pending: What its applications have asked for and not got, now.
+        containers: How many run in it; None when not known.
         creates_children: Whether the scheduler makes queues below it when they are first named.
         user_limit_factor: One user may have so many times `capacity_percent`; 0 when there is no such limit.
         submit_acls: Who may submit to it: its own lists and those above it, each `users groups` or `*`; empty when the
@@ -61,9 +90,40 @@ class Queue:
     active_apps: int = 0
     pending_apps: int = 0
     labels: tuple[str, ...] = ()
+    default_label: str = ""
+    partitions: tuple[Partition, ...] = ()
+    min_allocation: Amount | None = None
+    am_limit_strict: bool = False
+    pending: Amount = Amount()
+    containers: int | None = None
     creates_children: bool = False
     user_limit_factor: float = 0.0
     submit_acls: tuple[str, ...] = ()
+
+    def partition(self, label: str) -> Partition | None:
+        """Return its part of the nodes of a label; None when it has none."""
+        for part in self.partitions:
+            if part.label == label:
+                return part if part.max_percent > 0 or not label else None
+        if label and (self.partitions or not self._names(label)):
+            return None
+        return Partition(
+            label, self.capacity_percent, self.max_percent, self.used_percent, self.am_limit, self.am_used, self.pending
+        )
+
+    def reaches(self, label: str) -> bool:
+        """Return whether its applications can get nodes of a label."""
+        return not label or (self._names(label) and self.partition(label) is not None)
+
+    def takes(self, user: str) -> bool:
+        """Return False when its access lists surely shut a user out; whose groups they name YARN alone knows."""
+        if not user or not self.submit_acls:
+            return True
+        lists = [acl.partition(" ") for acl in self.submit_acls]
+        return any(users.strip() == "*" or groups.strip() or user in users.split(",") for users, _, groups in lists)
+
+    def _names(self, label: str) -> bool:
+        return "*" in self.labels or label in self.labels
 
 
 @dataclass(frozen=True)
@@ -96,6 +156,50 @@ class Node:
 
 
 @dataclass(frozen=True)
+class Label:
+    """A node label; nodes of one that is not exclusive also serve others while they are idle."""
+
+    name: str
+    exclusive: bool = True
+
+
+@dataclass(frozen=True)
+class Place:
+    """A path on the cluster's own store as this user finds it.
+
+    Attributes:
+        path: The path.
+        exists: Whether something lies there.
+        is_dir: Whether that is a directory.
+        nearest: The path, or the nearest directory above it that exists.
+        denied: The store's words when the right that was asked for at `nearest` is refused; else empty.
+    """
+
+    path: str
+    exists: bool = True
+    is_dir: bool = True
+    nearest: str = ""
+    denied: str = ""
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """How a NodeManager starts containers.
+
+    Attributes:
+        node: `host:port` of the node.
+        executor: Its class, as configured; empty when the node did not say.
+        runtimes: What it may start them with, `default` and `docker` for example.
+        silence: Why the node did not say.
+    """
+
+    node: str
+    executor: str = ""
+    runtimes: tuple[str, ...] = ()
+    silence: str = ""
+
+
+@dataclass(frozen=True)
 class ClusterFacts:
     """What preflight judges by.
 
@@ -103,18 +207,35 @@ class ClusterFacts:
         queues: Every queue, parents before their children.
         nodes: Every NodeManager that the ResourceManager lists.
         resource_types: Names beyond memory and vcores that the cluster knows, such as `yarn.io/gpu`.
-        hadoop_version: Of the ResourceManager.
+        labels: Every node label; None when not known.
+        places: Path -> what this user finds there, of the paths that were asked about.
+        launchers: How some nodes start containers, if that was asked.
+        namesakes: Application ids of the user's live jobs with the name that was asked about.
     """
 
     queues: tuple[Queue, ...]
     nodes: tuple[Node, ...]
     resource_types: tuple[str, ...] = ()
-    hadoop_version: str = ""
+    labels: tuple[Label, ...] | None = None
+    places: Mapping[str, Place] = field(default_factory=dict)
+    launchers: tuple[Launcher, ...] = ()
+    namesakes: tuple[str, ...] = ()
 
     @property
     def usable_nodes(self) -> tuple[Node, ...]:
         """Return the nodes that run containers now."""
         return tuple(node for node in self.nodes if node.state == "RUNNING")
+
+    def own_nodes(self, label: str) -> tuple[Node, ...]:
+        """Return the live nodes that carry a label; those without any for the empty label."""
+        return tuple(node for node in self.usable_nodes if (label in node.labels if label else not node.labels))
+
+    def nodes_for(self, label: str) -> tuple[Node, ...]:
+        """Return the live nodes on which tasks may run that ask for a label; the empty one is that of no label."""
+        own = self.own_nodes(label)
+        shared = {known.name for known in self.labels or () if not known.exclusive}
+        lent = [node for node in self.usable_nodes if not label and node.labels and shared.issuperset(node.labels)]
+        return (*own, *lent)
 
     @property
     def max_allocation(self) -> Amount | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from yarn_submitter.errors import Problem, UnreachableError
-from yarn_submitter.readers import integer, items, member, text, words
+from yarn_submitter.readers import integer, items, member, settings, text, words
 from yarn_submitter.web import Answer, NoAnswerError, Web
 
 _NM = "/ws/v1/node"
@@ -113,10 +113,28 @@ class NodeManager:
         data = answer.body[header.end() : header.end() + length]
         return LogSlice(data, total - length, total)
 
+    def setting(self, node_http: str, name: str) -> str | None:
+        """Return a setting as the node has it, defaults included; None when it has none or does not tell us.
+
+        Raises:
+            UnreachableError: The node does not answer. [node-unreachable]
+        """
+        answer = self._ask(node_http, "/conf", {"name": name}, {"Accept": "application/json"})
+        return settings(answer.json()).get(name) if answer.status == 200 else None
+
     def _get(self, node_http: str, path: str, params: dict[str, str] | None = None) -> Answer:
+        return self._ask(node_http, _NM + path, params)
+
+    def _ask(
+        self,
+        node_http: str,
+        path: str,
+        params: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
         url = node_http if "://" in node_http else f"http://{node_http}"
         try:
-            return self._web.send("GET", url.rstrip("/") + _NM + path, params)
+            return self._web.send("GET", url.rstrip("/") + path, params, headers=headers)
         except NoAnswerError as error:
             sentence = f"The NodeManager at {node_http} does not answer."
             step = f"check that the node is up: curl -m 5 '{url}{_NM}/info'"

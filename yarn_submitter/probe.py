@@ -1,18 +1,50 @@
-"""Asks a cluster what it has, all questions at once."""
+"""Asks a cluster what it has and what it lets a user do: all questions at once."""
 
 from __future__ import annotations
 
-from yarn_submitter.errors import Problem, UnreachableError
-from yarn_submitter.facts import ClusterFacts, kinds
+import posixpath
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+from yarn_submitter.errors import DeniedError, Problem, SubmitterError, UnreachableError
+from yarn_submitter.facts import ClusterFacts, Launcher, Node, Place, kinds
 from yarn_submitter.hadoopconf import HadoopConf
-from yarn_submitter.rest import ResourceManager
+from yarn_submitter.nodemanager import NodeManager
+from yarn_submitter.readers import member, text
+from yarn_submitter.rest import LIVE, ResourceManager
 from yarn_submitter.store import HdfsStore
+from yarn_submitter.webhdfs import WebHdfs
 
 REACH_S = 3.0
+_EXECUTOR = "yarn.nodemanager.container-executor.class"
+_RUNTIMES = "yarn.nodemanager.runtime.linux.allowed-runtimes"
+
+T = TypeVar("T")
 
 
-def ask(conf: HadoopConf, user: str) -> ClusterFacts:
-    """Return queues and nodes, having seen that ResourceManager and NameNode answer and that HDFS takes writes.
+@dataclass(frozen=True)
+class Questions:
+    """What of a cluster depends on the job.
+
+    Attributes:
+        name: Its name; empty: whose jobs live is not asked.
+        reads: Absolute paths on the store that must be readable.
+        writes: Absolute paths on the store that must be writable, or can be made.
+        docker_labels: Node labels of the roles that want Docker, the empty one among them if need be.
+    """
+
+    name: str = ""
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    docker_labels: tuple[str, ...] = ()
+
+
+def ask(conf: HadoopConf, user: str, questions: Questions) -> ClusterFacts:
+    """Return what a cluster answers, having seen that ResourceManager and NameNode do and that HDFS takes writes.
 
     Raises:
         UnreachableError: One or both do not answer, or HDFS is in safe mode; with a problem for each.
@@ -20,24 +52,104 @@ def ask(conf: HadoopConf, user: str) -> ClusterFacts:
         DeniedError: The cluster refuses to answer this user.
         UsageError: The cluster's default file system is not HDFS. [store-scheme]
     """
-    from concurrent.futures import ThreadPoolExecutor
+    manager, store, hdfs = ResourceManager(conf, user), HdfsStore(conf, user), WebHdfs(conf.webhdfs, user)
+    # A daemon that hangs takes connections and answers nothing: these two end all waiting within REACH_S.
+    reachable = [start(lambda: manager.reachable(REACH_S)), start(lambda: _store_problem(store))]
+    queues, labels = start(manager.queues), start(manager.labels)
+    nodes = start(lambda: _nodes_and_launchers(manager, NodeManager(user), questions.docker_labels))
+    mine = start(lambda: _live_jobs(manager, user, questions.name))
+    reads = [start(partial(_readable, hdfs, path)) for path in dict.fromkeys(questions.reads)]
+    writes = [start(partial(_writable, hdfs, path)) for path in dict.fromkeys(questions.writes)]
+    found = [problem for problem in (answer.result() for answer in reachable) if problem]
+    if found:
+        raise UnreachableError(*found)
+    listed, launchers = nodes.result()
+    all_queues = queues.result()
+    largest = [queue.max_allocation for queue in all_queues if queue.max_allocation]
+    return ClusterFacts(
+        queues=tuple(all_queues),
+        nodes=listed,
+        resource_types=kinds([*(node.total for node in listed), *largest]),
+        labels=_tuple(labels.result()),
+        places={place.path: place for place in (answer.result() for answer in (*reads, *writes))},
+        launchers=launchers,
+        namesakes=mine.result(),
+    )
 
-    manager, store = ResourceManager(conf, user), HdfsStore(conf, user)
-    pool = ThreadPoolExecutor(4)
+
+def start(work: Callable[[], T]) -> Future[T]:
+    """Do something in a thread of its own that nobody waits for at the end of the program; return its outcome."""
+    outcome: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(work())
+        except BaseException as error:  # noqa: BLE001  raised again where the outcome is looked at
+            outcome.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return outcome
+
+
+def _tuple(values: list[T] | None) -> tuple[T, ...] | None:
+    return None if values is None else tuple(values)
+
+
+def _nodes_and_launchers(
+    manager: ResourceManager, node_manager: NodeManager, labels: tuple[str, ...]
+) -> tuple[tuple[Node, ...], tuple[Launcher, ...]]:
+    """Return every node, and how one live node of each label starts containers."""
+    nodes = tuple(manager.nodes())
+    facts = ClusterFacts((), nodes)
+    asked = [next(iter(facts.own_nodes(label)), None) for label in labels]
+    answers = [start(partial(_launcher, node_manager, node)) for node in asked if node is not None]
+    return nodes, tuple(answer.result() for answer in answers)
+
+
+def _launcher(node_manager: NodeManager, node: Node) -> Launcher:
     try:
-        store_problem = pool.submit(_store_problem, store)
-        # A daemon that hangs takes connections and answers nothing: one short question first, the long ones then.
-        found = [problem for problem in (manager.reachable(REACH_S), store_problem.result()) if problem]
-        if found:
-            raise UnreachableError(*found)
-        info = pool.submit(manager.cluster_info)
-        queues = pool.submit(manager.queues)
-        nodes = pool.submit(manager.nodes)
-        listed = tuple(nodes.result())
-        types = kinds([node.total for node in listed])
-        return ClusterFacts(tuple(queues.result()), listed, types, info.result().hadoop_version)
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        runtimes = start(lambda: node_manager.setting(node.http, _RUNTIMES))
+        executor = node_manager.setting(node.http, _EXECUTOR)
+        words = tuple(word.strip() for word in (runtimes.result() or "").split(",") if word.strip())
+    except SubmitterError as error:
+        return Launcher(node.id, silence=error.problems[0].sentence)
+    return Launcher(node.id, executor or "", words, "" if executor else "it does not show its settings")
+
+
+def _live_jobs(manager: ResourceManager, user: str, name: str) -> tuple[str, ...]:
+    if not name:
+        return ()
+    apps = manager.list_apps(user=user, states=LIVE, tags=("yarn-submitter",), name=name)
+    return tuple(app.id for app in apps if app.name == name)
+
+
+def _readable(hdfs: WebHdfs, path: str) -> Place:
+    denied, answer = _said(hdfs, path, "CHECKACCESS", {"fsaction": "r--"})
+    return Place(path, exists=bool(denied) or answer is not None, nearest=path, denied=denied)
+
+
+def _writable(hdfs: WebHdfs, path: str) -> Place:
+    """Look for the path, or for the nearest directory above it, and whether this user may write there."""
+    nearest, kind = path, ""
+    while True:
+        denied, answer = _said(hdfs, nearest, "GETFILESTATUS")
+        kind = text(member(answer, "FileStatus"), "type")
+        if denied or answer is not None or nearest == "/":
+            break
+        nearest = posixpath.dirname(nearest)
+    if not denied:
+        denied, _ = _said(hdfs, nearest, "CHECKACCESS", {"fsaction": "-wx" if kind == "DIRECTORY" else "-w-"})
+    return Place(path, nearest == path, kind == "DIRECTORY", nearest, denied)
+
+
+def _said(hdfs: WebHdfs, path: str, op: str, params: dict[str, str] | None = None) -> tuple[str, Any]:
+    """Return HDFS's words if it refuses, and its answer, None when there is no such path."""
+    try:
+        return "", hdfs.call("GET", path, op, params, missing_ok=True)
+    except DeniedError as error:
+        if error.problems[0].id != "store-denied":
+            raise
+        return error.problems[0].evidence or error.problems[0].sentence, None
 
 
 def _store_problem(store: HdfsStore) -> Problem | None:

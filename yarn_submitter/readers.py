@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from yarn_submitter.facts import Amount, Node, Queue, total
+from yarn_submitter.facts import Amount, Label, Node, Partition, Queue, total
 
 # Either right lets a user submit (RMAppManager.createAndPopulateNewRMApp), in the queue or in one above it.
 _SUBMITTERS = ("SUBMIT_APP", "ADMINISTER_QUEUE")
@@ -67,8 +67,8 @@ def _whole(value: Any, default: int) -> int:
 def words(data: Any, key: str) -> tuple[str, ...]:
     """Return the words of a list of strings, of one string, or of a comma-separated string."""
     value = data.get(key) if isinstance(data, dict) else None
-    if isinstance(value, list):
-        return tuple(str(word) for word in value)
+    if isinstance(value, list):  # a node whose labels were removed has one without letters
+        return tuple(str(word) for word in value if str(word).strip())
     return tuple(word.strip() for word in text(data, key).split(",") if word.strip())
 
 
@@ -145,6 +145,11 @@ def _capacity_queues(data: dict[str, Any], parent: str, acls: tuple[str, ...]) -
         active_apps=integer(data, "numActiveApplications"),
         pending_apps=integer(data, "numPendingApplications"),
         labels=words(data, "nodeLabels"),
+        default_label=text(data, "defaultNodeLabelExpression").strip(),
+        partitions=tuple(_partitions(data)),
+        min_allocation=_min_allocation(data),
+        pending=total(amount(part.get("pending")) or Amount() for part in _usages(data)),
+        containers=integer(data, "allocatedContainers") if "allocatedContainers" in data else None,
         user_limit_factor=max(0.0, number(data, "userLimitFactor")),
         creates_children=data.get("autoCreateChildQueueEnabled") is True
         or text(data, "autoCreationEligibility") in ("legacy", "flexible"),
@@ -152,6 +157,50 @@ def _capacity_queues(data: dict[str, Any], parent: str, acls: tuple[str, ...]) -
     )
     for child in children:
         yield from _capacity_queues(child, path, acls)
+
+
+def _usages(data: dict[str, Any]) -> list[dict[str, Any]]:
+    return items(data, "resources", "resourceUsagesByPartition")
+
+
+def _partitions(data: dict[str, Any]) -> Iterator[Partition]:
+    usages = {text(usage, "partitionName"): usage for usage in _usages(data)}
+    for part in items(data, "capacities", "queueCapacitiesByPartition"):
+        label = text(part, "partitionName")
+        usage = usages.get(label, {})
+        yield Partition(
+            label=label,
+            capacity_percent=number(part, "absoluteCapacity"),
+            max_percent=number(part, "absoluteMaxCapacity", 100.0),
+            used_percent=number(part, "absoluteUsedCapacity"),
+            am_limit=amount(usage.get("amLimit")),
+            am_used=amount(usage.get("amUsed")),
+            pending=amount(usage.get("pending")),
+        )
+
+
+def _min_allocation(data: dict[str, Any]) -> Amount | None:
+    """Return what the scheduler rounds up to; it stands beside a queue's configured resources."""
+    for part in items(data, "capacities", "queueCapacitiesByPartition"):
+        kinds = {
+            text(kind, "name"): integer(kind, "minimumAllocation")
+            for kind in items(part, "configuredMinResource", "resourceInformations", "resourceInformation")
+        }
+        if kinds.get("memory-mb"):
+            return Amount(kinds["memory-mb"], kinds.get("vcores", 0))
+    return None
+
+
+def labels(data: Any) -> list[Label]:
+    """Return the node labels of a cluster."""
+    found = items(data, "nodeLabelInfo") or items(data, "nodeLabelsInfo", "nodeLabelInfo")
+    return [Label(text(label, "name"), text(label, "exclusivity").lower() != "false") for label in found]
+
+
+def settings(data: Any) -> dict[str, str]:
+    """Return name -> value of the answer of a daemon's `/conf` in JSON."""
+    found = items(data, "properties") or items(data, "property")
+    return {text(entry, "key"): text(entry, "value") for entry in found}
 
 
 def _fair_queues(data: Any) -> Iterator[Queue]:
@@ -167,6 +216,7 @@ def _fair_queues(data: Any) -> Iterator[Queue]:
         used=amount(data.get("usedResources")) or Amount(),
         am_limit=amount(data.get("amMaxResources")),
         am_used=amount(data.get("amUsedResources")),
+        am_limit_strict=True,
         max_allocation=amount(data.get("maxContainerAllocation")),
         active_apps=integer(data, "numActiveApps"),
         pending_apps=integer(data, "numPendingApps"),

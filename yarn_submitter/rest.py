@@ -13,12 +13,13 @@ from typing import Any
 from urllib.parse import quote
 
 from yarn_submitter.errors import DeniedError, InternalError, Problem, UnreachableError, UsageError
-from yarn_submitter.facts import Amount, Node, Queue, total
+from yarn_submitter.facts import Amount, Label, Node, Queue, total
 from yarn_submitter.hadoopconf import HadoopConf
-from yarn_submitter.readers import amount, integer, items, member, node, number, queues, text, words
+from yarn_submitter.readers import amount, integer, items, labels, member, node, number, queues, text, words
 from yarn_submitter.web import Answer, Doors, Service, Web
 
 ENDED = frozenset(("FINISHED", "FAILED", "KILLED"))
+LIVE = ("NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED", "RUNNING")
 _RM = "/ws/v1/cluster"
 
 
@@ -186,6 +187,11 @@ class ResourceManager:
     def nodes(self) -> list[Node]:
         """Return every NodeManager that is listed, lost ones included."""
         return [node(data) for data in items(self._send("GET", "/nodes"), "nodes", "node")]
+
+    def labels(self) -> list[Label] | None:
+        """Return every node label; None when the ResourceManager does not tell (before Hadoop 2.8)."""
+        answer = self._send("GET", "/get-node-labels", missing_ok=True)
+        return None if answer is None else labels(answer)
 
     def cluster_info(self) -> ClusterInfo:
         """Return version and state of the active ResourceManager."""

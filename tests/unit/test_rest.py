@@ -8,7 +8,7 @@ import pytest
 from httpstandin import Reply, closed_port, serving
 
 from yarn_submitter.errors import DeniedError, InternalError, UnreachableError, UsageError
-from yarn_submitter.facts import GPU
+from yarn_submitter.facts import GPU, Amount, Label
 from yarn_submitter.hadoopconf import HadoopConf
 from yarn_submitter.nodemanager import NodeManager
 from yarn_submitter.rest import ResourceManager
@@ -109,6 +109,39 @@ def test_labelled_node():
     with serving(lambda request: recorded("3.5.0", "nodes-labelled.json")) as server:
         nodes = ResourceManager(conf_for(server.url), "ada").nodes()
     assert sorted(node.labels for node in nodes) == [(), ("gpu",)]
+
+
+def test_a_node_whose_label_was_removed():
+    """YARN 3.5.0 then writes a list of one empty label: the node has none."""
+    data = json.loads(recorded("3.5.0", "nodes-labelled.json").body)
+    data["nodes"]["node"][0]["nodeLabels"] = [""]
+    with serving(lambda request: Reply(body=json.dumps(data).encode())) as server:
+        nodes = ResourceManager(conf_for(server.url), "ada").nodes()
+    assert [node.labels for node in nodes] == [(), ()]
+
+
+def test_labels(version):
+    """Node labels, in a list or alone, with whether they are exclusive; none where they are switched off."""
+    with serving(lambda request: recorded(version, "get-node-labels.json")) as server:
+        labels = ResourceManager(conf_for(server.url), "ada").labels()
+    assert labels == [Label("gpu", exclusive=True)]
+    with serving(lambda request: Reply(body=b"{}")) as server:
+        assert ResourceManager(conf_for(server.url), "ada").labels() == []
+    with serving(lambda request: Reply(404)) as server:
+        assert ResourceManager(conf_for(server.url), "ada").labels() is None
+
+
+def test_shares_by_label():
+    """A queue says its share of each label's nodes, what may be used for ApplicationMasters there, its rounding."""
+    with serving(lambda request: recorded("3.5.0", "scheduler-labelled.json")) as server:
+        queues = {queue.path: queue for queue in ResourceManager(conf_for(server.url), "ada").queues()}
+    ml = queues["root.ml"]
+    assert (ml.labels, ml.default_label, ml.min_allocation) == (("gpu",), "", Amount(64, 1))
+    gpu = ml.partition("gpu")
+    assert gpu is not None
+    assert gpu.am_limit is not None
+    assert (gpu.capacity_percent, gpu.max_percent, gpu.am_limit.memory_mib) == (25.0, 100.0, 2048)
+    assert (ml.reaches("gpu"), ml.reaches("red"), ml.containers) == (True, False, 0)
 
 
 def test_attempts_and_info(version):
@@ -272,6 +305,17 @@ def test_log_text_that_looks_like_a_header():
         part = NodeManager("ada").read_log(server.address, CID, "stdout", 1000)
     assert part is not None
     assert part.data == log
+
+
+def test_a_setting_of_a_node():
+    """A node tells a setting of its own, defaults included; one that it has not, or keeps to itself, is None."""
+    answer = recorded("3.5.0", "nm-conf-container-executor.json")
+    name = "yarn.nodemanager.container-executor.class"
+    with serving(lambda request: answer if request.params["name"] == name else Reply(404)) as server:
+        value = NodeManager("ada").setting(server.address, name)
+        assert value == "org.apache.hadoop.yarn.server.nodemanager.DefaultContainerExecutor"
+        assert NodeManager("ada").setting(server.address, "nothing.of.that.name") is None
+    assert server.asked[0].path == "/conf"
 
 
 def test_missing_log_and_dead_node():

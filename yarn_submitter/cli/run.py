@@ -16,6 +16,7 @@ from yarn_submitter.plan import SubmissionPlan, local_paths, plan, to_text
 from yarn_submitter.spec import JobSpec
 
 if TYPE_CHECKING:  # what asks a cluster costs a dry run nothing
+    from yarn_submitter.check import Checked
     from yarn_submitter.job import Job
 
 NAME = "run"
@@ -41,13 +42,23 @@ def run(words: Sequence[str], console: Console) -> int:
 def _submit_and_follow(
     spec: JobSpec, files: dict[str, LocalFile], planned: SubmissionPlan, controls: Controls, console: Console
 ) -> int:
-    from yarn_submitter.check import refuse
-    from yarn_submitter.job import Job
+    from yarn_submitter.check import check
     from yarn_submitter.site import open_site
-    from yarn_submitter.submit import submit
 
     site = open_site(controls.cluster)
-    refuse(spec, files, site)
+    checked = check(spec, files, site)
+    if controls.force:
+        checked = checked.forced()
+    if controls.check:
+        return _tell_check(checked, controls, console)
+    refusal = checked.refusal()
+    if refusal is not None:
+        raise refusal
+    for note in checked.notes:
+        console.say(f"job: note: {note.text()}")
+    from yarn_submitter.job import Job
+    from yarn_submitter.submit import submit
+
     try:
         submitted = submit(planned, site, console.progress)
     except KeyboardInterrupt as interrupt:
@@ -62,6 +73,31 @@ def _submit_and_follow(
         return 0
     console.say(f"submitted {spec.name}: {submitted.application_id}, id {submitted.id}")
     return _follow(job, controls, console)
+
+
+def _tell_check(checked: Checked, controls: Controls, console: Console) -> int:
+    """Print every question with its answer; refusals are told as a submission would tell them."""
+    if controls.json:
+        console.out_json(checked.document())
+    else:
+        console.out(_table(checked))
+        for note in checked.notes:
+            console.say(f"job: note: {note.text()}")
+    refusal = checked.refusal()
+    if refusal is not None:
+        raise refusal
+    return 0
+
+
+def _table(checked: Checked) -> str:
+    rows = [("", "QUESTION", "ASKED", "AVAILABLE")]
+    for answer in checked.answers:
+        about = f"{answer.question} {answer.about}".strip()
+        rows.append((answer.verdict, about, answer.asked, answer.available))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return "\n".join(
+        "  ".join(text.ljust(width) for text, width in zip(row, [*widths, 0], strict=True)).rstrip() for row in rows
+    )
 
 
 def _follow(job: Job, controls: Controls, console: Console) -> int:
