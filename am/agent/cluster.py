@@ -24,6 +24,7 @@ LOCALIZING = "localizing"
 RUNNING = "running"
 GONE = "gone"  # the node does not know it (any more)
 UNKNOWN = "unknown"  # the node does not answer
+DOWN = "down"  # its machine answers, and no NodeManager listens there
 
 CALL_S = 10.0
 NODE_CALL_S = 3.0
@@ -85,7 +86,7 @@ class NodeWord:
     """What a node says of a container.
 
     Attributes:
-        state: LOCALIZING, RUNNING, ENDED, GONE or UNKNOWN.
+        state: LOCALIZING, RUNNING, ENDED, GONE, UNKNOWN or DOWN.
         code: Exit code of an ended one: 0..255 of its process, below 0 one of YARN's; None when not known.
         words: The node's diagnostics.
     """
@@ -107,7 +108,7 @@ class Cluster(typing.Protocol):
         ...
 
     async def look(self, container_id: str, node_http: str) -> NodeWord:
-        """Return what the container's node says of it; UNKNOWN when the node does not answer."""
+        """Return what the container's node says of it; UNKNOWN or DOWN when the node does not answer."""
         ...
 
     async def release(self, container_id: str) -> None:
@@ -160,6 +161,8 @@ class SkeinCluster:
         """See Cluster."""
         try:
             return await in_thread(lambda: ask_node(container_id, node_http), NODE_CALL_S + 1)
+        except ConnectionRefusedError:
+            return NodeWord(DOWN, words=f"no NodeManager listens at {node_http}")
         except (OSError, http.client.HTTPException) as error:
             return NodeWord(UNKNOWN, words=f"{node_http} does not answer: {error}")
 

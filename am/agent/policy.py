@@ -95,9 +95,9 @@ def decide(plan: JobPlan, snapshot: Snapshot, signs: Signs, now_s: float) -> tup
         return ((StopJob(verdict, plan.limits.upload_s), verdict.message),)
     if not snapshot.holding:
         return _all_forgiven_failed(plan, snapshot, now_s)
-    if not snapshot.topology:
+    if snapshot.released_s is None:
         return _gather(plan, snapshot, signs, now_s)
-    return ()
+    return _lifetime(plan, snapshot.released_s, now_s)
 
 
 def overdue(plan: JobPlan, snapshot: Snapshot, signs: Signs, now_s: float) -> tuple[Decision, ...]:
@@ -119,6 +119,10 @@ def overdue(plan: JobPlan, snapshot: Snapshot, signs: Signs, now_s: float) -> tu
             continue
         task = snapshot.tasks[f"{seen.role}:{index}"]
         reason = f"container {container_id} runs for {registration_s} s and its executor has not registered"
+        if seen.silent:
+            reason = (
+                f"container {container_id} has not registered, and {seen.node_http} is silent for {registration_s} s"
+            )
         host = seen.node_http.rpartition(":")[0]
         lost.append((LoseTask(never_up(task, now_s, host, LIMIT_CODE, "registration-timeout", reason)), reason))
     return tuple(lost)
@@ -225,6 +229,14 @@ def _gather(plan: JobPlan, snapshot: Snapshot, signs: Signs, now_s: float) -> tu
         if snapshot.waiting is None or snapshot.waiting.reason != sentence:
             return ((Say(sentence), "the gang is not complete"),)
     return ()
+
+
+def _lifetime(plan: JobPlan, released_s: float, now_s: float) -> tuple[Decision, ...]:
+    limit_s = plan.limits.lifetime_s
+    if not limit_s or now_s - released_s <= limit_s:
+        return ()
+    message = f"the job ran longer than its limit of {limit_s} s (--max_runtime)"
+    return _fail(plan, JobEnded(now_s, states.FAILED, LIMIT_CODE, "client", "runtime-limit", message), now_s)
 
 
 def _end(plan: JobPlan, snapshot: Snapshot, now_s: float) -> tuple[Decision, ...]:

@@ -107,6 +107,7 @@ class Snapshot:
         first_registered_s: When the first task registered; None before.
         order_id: Of the newest order; counts from 1.
         topology: role -> host:port by index; empty until the gang is complete.
+        released_s: When it was; None before.
         waiting: The newest one.
         stopping: The newest one; None while the end is not decided.
         stopping_since_s: When the end was decided.
@@ -126,6 +127,7 @@ class Snapshot:
     first_registered_s: float | None = None
     order_id: int = 1
     topology: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    released_s: float | None = None
     waiting: Waiting | None = None
     stopping: JobStopping | None = None
     stopping_since_s: float = 0.0
@@ -211,7 +213,12 @@ def _(event: TaskRegistered, snapshot: Snapshot) -> Snapshot:
 @_fold.register
 def _(event: GangComplete, snapshot: Snapshot) -> Snapshot:
     return dataclasses.replace(
-        snapshot, state=states.RUNNING, topology=event.topology, order_id=snapshot.order_id + 1, waiting=None
+        snapshot,
+        state=states.RUNNING,
+        topology=event.topology,
+        released_s=event.time,
+        order_id=snapshot.order_id + 1,
+        waiting=None,
     )
 
 
@@ -310,13 +317,15 @@ class Sighting:
         role: For which it was asked.
         node_http: host:port of its NodeManager's web server.
         localizing: It still fetches its files.
-        running_since_s: When it was first seen to run; None before.
+        running_since_s: When it was first seen to run, or its node not to answer; None before.
+        silent: Its node does not answer.
     """
 
     role: str
     node_http: str
     localizing: bool = True
     running_since_s: float | None = None
+    silent: bool = False
 
 
 @dataclasses.dataclass

@@ -119,18 +119,25 @@ def shortage(plan: JobPlan, snapshot: Snapshot, signs: Signs) -> str:
             short.append(f"{missing} of {role.instances} {role.name}")
     given = len(signs.sightings)
     localizing = sum(seen.localizing for seen in signs.sightings.values())
+    silent = sum(seen.silent for seen in signs.sightings.values())
     asked = len(snapshot.tasks) - snapshot.registered - given
     seen = [
         text
         for count, text in (
             (asked, f"{asked} asked for and not given by YARN"),
             (localizing, f"{localizing} fetching files"),
-            (given - localizing, f"{given - localizing} started and not registered"),
+            (given - localizing - silent, f"{given - localizing - silent} started and not registered"),
+            (silent, f"{silent} on nodes that do not answer"),
         )
         if count > 0
     ]
     where = f" in queue {plan.queue}" if plan.queue else ""
     return f"{', '.join(short)}{where} ({', '.join(seen)})"
+
+
+def node_gone(silent_s: float, node: str) -> str:
+    """Return why a task is given up of which neither executor nor node says anything."""
+    return f"its executor is silent for {silent_s:.0f} s, and {node}"
 
 
 def store_failure(hosts: typing.Sequence[str], what: str, tried_s: float, why: str) -> str:

@@ -59,6 +59,7 @@ def child_environment(
     topology: typing.Dict[str, typing.Tuple[str, ...]],
     directories: Directories,
     working_directory: str,
+    secrets: typing.Mapping[str, str],
 ) -> typing.Dict[str, str]:
     """Return the whole environment of the command.
 
@@ -71,6 +72,7 @@ def child_environment(
         topology: host:port of every task, by role and index.
         directories: From `make_directories`.
         working_directory: The container's.
+        secrets: Those of `plan.secrets` that are variables.
     """
     framework = runtimes.environment(plan, topology, task.role, task.number)
     data = os.path.join(working_directory, plan.data_dir) if plan.data_dir else plan.input_path
@@ -94,7 +96,9 @@ def child_environment(
         "JOB_ID": plan.id,
         "HOST_NAME": f"{task.role}-{task.number}",
         **framework,
+        "SUBMARINE_TENSORBOARD_LOG_DIR": directories.checkpoint,
         **plan.role(task.role).env,
+        **secrets,
     }
     found.setdefault("PYTHONUNBUFFERED", "1")
     found.update({name: framework[name] for name in runtimes.identity(plan) if name in framework})

@@ -18,7 +18,7 @@ from am.executor.webhdfs import CHUNK_BYTES, Leash, Store, StoreError, store_pat
 THREADS = 8  # a DataNode may take 0.4 s to close even a small file
 TRIES = 3
 MAX_TOLD = 3
-_TEMPORARY = ".ys-tmp-"
+TEMPORARY = ".ys-tmp-"
 
 Stamp = typing.Tuple[int, int]  # bytes, modification time in ns
 
@@ -164,7 +164,7 @@ class Carrier:
     def _carry_file(self, store: Store, file: Found, remote: str) -> None:
         target = f"{remote}/{file.relative}"
         parent, _, name = target.rpartition("/")
-        beside = f"{parent}/.{name}{_TEMPORARY}{self._tag}"
+        beside = f"{parent}/.{name}{TEMPORARY}{self._tag}"
         for left in reversed(range(TRIES)):
             sent = [0]
             try:
@@ -248,7 +248,7 @@ def _walk(root: str, relative: str, real_root: str, above: typing.Tuple[str, ...
         path = os.path.join(here, name)
         inner = f"{relative}/{name}" if relative else name
         real = os.path.realpath(path)
-        if _TEMPORARY in name or not real.startswith(real_root + os.sep) or real in (*above, real_here):
+        if TEMPORARY in name or not real.startswith(real_root + os.sep) or real in (*above, real_here):
             continue
         try:
             state = os.stat(path)
@@ -259,76 +259,3 @@ def _walk(root: str, relative: str, real_root: str, above: typing.Tuple[str, ...
             yield from _walk(root, inner, real_root, (*above, real_here))
         elif stat.S_ISREG(state.st_mode):
             yield Found(inner, path, False, (state.st_size, state.st_mtime_ns))
-
-
-class CheckpointMirror:
-    """Keeps a directory on the store like the local one: what is new or changed is sent, oldest first.
-
-    Oldest first, because programs write the data before the file that names it as the newest checkpoint. What this task
-    sent and its program then deleted is deleted on the store too, so that a program that keeps its last three
-    checkpoints keeps three there; what lay there before is never deleted.
-
-    Args:
-        carrier: Does the work.
-        local: The directory.
-        uri: Path or hdfs:// URI.
-    """
-
-    NAME = "CHECKPOINT_DIR"
-
-    def __init__(self, carrier: Carrier, local: str, uri: str) -> None:
-        self._carrier = carrier
-        self._local = local
-        self._uri = uri
-        self._there: typing.Dict[str, Stamp] = {}
-        self._sent: typing.Set[str] = set()
-
-    def fetch(self, store: Store) -> int:
-        """Bring what lies on the store, if anything, into the local directory; return the number of files.
-
-        Raises:
-            StoreError: It could not be read, or the address is none of the store's.
-            OSError: It could not be written here.
-        """
-        path = store_path(self._uri)
-        if not path:
-            raise StoreError(f"{self._uri} is no path on the cluster's HDFS")
-        count = 0
-        with contextlib.closing(store.like()) as own:
-            found = own.status(path)
-            if found is not None and found.is_dir:
-                count = _fetch(own, path, self._local)
-        self._there = {file.relative: file.stamp for file in walk(self._local) if not file.is_dir}
-        return count
-
-    def update(self) -> None:
-        """Send what has changed; problems are the carrier's."""
-        now = {file.relative: file for file in walk(self._local) if not file.is_dir}
-        changed = [file for file in now.values() if self._there.get(file.relative) != file.stamp]
-        gone = [relative for relative in self._sent if relative not in now]
-        if not changed and not gone:
-            return
-        changed.sort(key=lambda file: file.stamp[1])
-        arrived = self._carrier.send(self.NAME, self._uri, changed)
-        self._there.update({relative: now[relative].stamp for relative in arrived})
-        self._sent.update(arrived)
-        if len(arrived) == len(changed):
-            self._carrier.forget(self.NAME, self._uri, gone)
-            self._sent.difference_update(gone)
-
-
-def _fetch(store: Store, remote: str, local: str) -> int:
-    os.makedirs(local, exist_ok=True)
-    count = 0
-    for entry in store.listing(remote):
-        target = os.path.join(local, entry.name)
-        if entry.is_dir:
-            count += _fetch(store, f"{remote}/{entry.name}", target)
-        elif _TEMPORARY not in entry.name:
-            with open(target, "wb") as file:
-                for chunk in store.read(f"{remote}/{entry.name}"):
-                    file.write(chunk)
-                    if store.leash.over():
-                        raise StoreError("the task was stopped meanwhile")
-            count += 1
-    return count

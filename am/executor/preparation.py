@@ -1,4 +1,4 @@
-"""What a task needs before the agent hears of it: its local directories, its source, a held port, a place for logs."""
+"""What a task needs before the agent hears of it: directories, source, secrets, a held port, a place for logs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from am.contract.job import SOURCE_ARCHIVE, JobPlan
 from am.executor.environment import Directories, make_directories
 from am.executor.happenings import CODE_LOST, CODE_STAGING, FailureError
 from am.executor.ports import HeldPort
+from am.executor.secrets import place_secrets
 
 
 class Prepared(typing.NamedTuple):
@@ -17,6 +18,7 @@ class Prepared(typing.NamedTuple):
     directories: Directories
     port: HeldPort
     log_dir: str
+    secrets: typing.Dict[str, str]
 
 
 def prepare(plan: JobPlan, directory: str, environment: typing.Mapping[str, str]) -> Prepared:
@@ -35,7 +37,7 @@ def prepare(plan: JobPlan, directory: str, environment: typing.Mapping[str, str]
         directories = make_directories(directory)
         if plan.has_source:
             _unpack(directory)
-        return Prepared(directories, HeldPort(), log_dir)
+        return Prepared(directories, HeldPort(), log_dir, place_secrets(plan, directory))
     except OSError as error:
         raise FailureError(CODE_LOST, "task-cannot-start", f"The container cannot be used: {error}.") from error
 

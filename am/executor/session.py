@@ -244,7 +244,9 @@ class Session:
 
     def _start(self, task: Task, prepared: Prepared, topology: typing.Dict[str, typing.Tuple[str, ...]]) -> Child:
         plan, place = self._plan, self._place
-        environment = child_environment(place.environment, plan, task, topology, prepared.directories, place.directory)
+        environment = child_environment(
+            place.environment, plan, task, topology, prepared.directories, place.directory, prepared.secrets
+        )
         if runtimes.releases_port(plan, task.role):
             prepared.port.release()
         try:

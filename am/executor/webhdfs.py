@@ -33,11 +33,12 @@ class StoreError(Exception):
 
 
 class Entry(typing.NamedTuple):
-    """One line of a listing; `name` is empty for the status of the path itself."""
+    """One line of a listing, length in bytes; `name` is empty for the status of the path itself."""
 
     name: str
     is_dir: bool
     length: int
+    modified_ms: int
 
 
 class Leash:
@@ -224,7 +225,9 @@ def _parse(body: bytes) -> typing.Dict[str, typing.Any]:
 
 
 def _entry(line: typing.Dict[str, typing.Any]) -> Entry:
-    return Entry(str(line["pathSuffix"]), line["type"] == "DIRECTORY", int(line["length"]))
+    return Entry(
+        str(line["pathSuffix"]), line["type"] == "DIRECTORY", int(line["length"]), int(line["modificationTime"])
+    )
 
 
 def _sentence(status: int, body: bytes) -> typing.Tuple[str, str]:

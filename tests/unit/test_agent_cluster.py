@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import threading
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ import pytest
 from am.agent import words
 from am.agent.cluster import (
     ASKED,
+    DOWN,
     ENDED,
     GIVEN,
     GONE,
@@ -137,9 +139,13 @@ def test_skeins_states_are_ours(state, expected):
     assert (found.id, found.role, found.node_http, found.state, found.words) == ("c1", "worker", "h:1", expected, "no")
 
 
-def test_a_node_that_does_not_answer_is_unknown(unused_port):
-    """A dead NodeManager proves nothing about its containers."""
+def test_a_machine_without_nodemanager_is_told_from_one_that_is_silent(unused_port, monkeypatch):
+    """Both prove nothing about their containers; the first proves that the machine is there."""
+    monkeypatch.setattr("am.agent.cluster.NODE_CALL_S", 0.1)
     word = asyncio.run(SkeinCluster().look("c1", f"127.0.0.1:{unused_port}"))
+    assert (word.state, word.code, word.words) == (DOWN, None, f"no NodeManager listens at 127.0.0.1:{unused_port}")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        word = asyncio.run(SkeinCluster().look("c1", f"127.0.0.1:{silent.getsockname()[1]}"))
     assert (word.state, word.code) == (UNKNOWN, None)
     assert "does not answer" in word.words
 
@@ -162,8 +168,6 @@ def test_a_call_that_hangs_is_left_alone():
 @pytest.fixture
 def unused_port() -> int:
     """Return a port at which nobody listens."""
-    import socket
-
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])

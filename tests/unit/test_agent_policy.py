@@ -195,6 +195,8 @@ def test_waiting_is_said_after_30_s_and_again_only_when_it_changed():
     assert said == Say(
         "waiting for 1 of 2 worker, 1 of 1 ps in queue ml (1 asked for and not given by YARN, 1 fetching files)"
     )
+    silent = Signs(sightings={"c9": Sighting("ps", "h2:8042", False, 3.0, silent=True)})
+    assert "given by YARN, 1 on nodes that do not answer)" in decide(PS_JOB, now, 30.0, silent)[0].sentence
     after = snapshot.apply(now, Waiting(30.0, said.sentence))
     assert decide(PS_JOB, after, 61.0, signs) == []
     assert decide(PS_JOB, after, 61.0) != []
@@ -343,6 +345,9 @@ def test_a_container_that_does_not_register_is_given_up():
     assert policy.overdue(WORKERS, now, Signs(sightings=seen), 220.0) == ()
     ((lost, _),) = policy.overdue(WORKERS, now, Signs(sightings=seen), 220.1)
     assert (lost.exit.task, lost.exit.host, lost.exit.code) == ("worker:1", "h2", 75)
+    silent = {"c2": Sighting("worker", "h2:8042", False, 100.0, silent=True)}
+    ((lost, reason),) = policy.overdue(WORKERS, now, Signs(sightings=silent), 220.1)
+    assert reason == lost.exit.tail == "container c2 has not registered, and h2:8042 is silent for 120 s"
 
 
 def test_nothing_is_decided_after_the_verdict():
@@ -384,3 +389,21 @@ def test_registration_without_limit_waits_for_ever():
     job = plan(role("worker", 2), limits=Limits(registration_s=0))
     seen = {"c2": Sighting("worker", "h2:8042", localizing=False, running_since_s=100.0)}
     assert policy.overdue(job, fold(job), Signs(sightings=seen), 1e6) == ()
+
+
+@pytest.mark.parametrize(("limit_s", "now_s", "over"), [(10, 12.0, False), (10, 12.1, True), (0, 10**9, False)])
+def test_a_job_that_runs_too_long_fails(limit_s, now_s, over):
+    """--max_runtime counts from the start of the commands (second 2); the verdict names the limit; 0 is none."""
+    job = plan(role("worker", 2), limits=Limits(lifetime_s=limit_s))
+    actions = decide(job, running(job), now_s)
+    assert [type(action) for action in actions] == ([StopJob] if over else [])
+    for action in actions:
+        verdict = action.verdict
+        assert (verdict.state, verdict.exit_code, verdict.problem) == (states.FAILED, 75, "runtime-limit")
+        assert "10 s (--max_runtime)" in verdict.message
+
+
+def test_waiting_for_the_gang_is_not_running():
+    """A job that waited for its queue has its whole time when it starts."""
+    job = plan(role("worker", 2), limits=Limits(lifetime_s=10, gang_hold_s=0))
+    assert not [action for action in decide(job, fold(job), 10**6) if isinstance(action, StopJob)]

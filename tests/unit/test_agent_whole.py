@@ -8,7 +8,7 @@ import pytest
 from fakes import SECRET, AgentThread, FakeCluster, plan, registration, role, write_job_files
 
 from am.agent.__main__ import attempt_of
-from am.agent.cluster import Container
+from am.agent.cluster import DOWN, Container, NodeWord
 from am.contract import wire
 from am.contract.events import TaskExited, TaskRegistered
 from am.contract.wire import Events
@@ -101,6 +101,27 @@ def test_an_executor_that_is_killed_is_lost(directory):
     assert (verdict.exit_code, verdict.origin, verdict.problem) == (76, "yarn", "executor-lost")
     assert verdict.message == "worker:0 on 127.0.0.11 was lost without a word from its executor: Exit code is 137"
     assert survivor.orders[-1] == "stop"
+
+
+def test_a_task_is_lost_with_its_node(directory, monkeypatch):
+    """Its connection broke, its NodeManager is gone, and it does not connect again: long before `silence_s`."""
+    monkeypatch.setattr("am.agent.witness.DOWN_S", 0.2)
+    running = AgentThread(plan(), directory)
+    running.cluster.nodes["c0"] = NodeWord(DOWN, words="no NodeManager listens at h:1")
+    first = running.caller(wire.task_token(SECRET))
+    first.post("/register", registration("worker", "c0"), wire.Registered)
+    survivor = running.executor("worker", "c1", None)
+    running.await_event("GangComplete")
+    held = wire.encode(wire.Beat("c0", 2, 20.0, pid=7))
+    first.connection.request("POST", "/v1/beat", held, {"Authorization": f"Bearer {first.token}"})
+    first.close()
+    verdict = running.verdict()
+    survivor.join(5)
+    assert (verdict.exit_code, verdict.origin, verdict.problem) == (76, "yarn", "executor-lost")
+    assert verdict.message.startswith(
+        "worker:0 on 127.0.0.11 was lost without a word from its executor: its executor is"
+    )
+    assert verdict.message.endswith(" s, and no NodeManager listens at h:1")
 
 
 @pytest.mark.parametrize(
