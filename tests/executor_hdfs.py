@@ -19,6 +19,7 @@ class FakeHdfs:
 
     Attributes:
         files: What lies there.
+        times: Modification times in ms, of those that are not 1000.
         asked: (operation, path) of every request to the NameNode.
         standby: Answer the next so many requests as a standby NameNode does.
         slow: A write waits for this event, when there is one.
@@ -27,6 +28,7 @@ class FakeHdfs:
 
     def __init__(self) -> None:
         self.files = {"/": None}
+        self.times = {}
         self.asked = []
         self.standby = 0
         self.slow = None
@@ -149,7 +151,8 @@ class FakeHdfs:
     def _line(self, path, name):
         content = self.files[path]
         kind = "DIRECTORY" if content is None else "FILE"
-        return {"pathSuffix": name, "type": kind, "length": len(content or b"")}
+        times = {"modificationTime": self.times.get(path, 1_000)}
+        return {"pathSuffix": name, "type": kind, "length": len(content or b""), **times}
 
 
 def _error(status, exception, message):

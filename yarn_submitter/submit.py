@@ -146,8 +146,27 @@ def _write_job(site: Site, job: contract.JobPlan, plan: SubmissionPlan, secret: 
         f"{contract.spec_dir(job_dir)}/job.json": job_text,
         f"{contract.spec_dir(job_dir)}/plan.json": json.dumps(plan.document(), sort_keys=True).encode(),
     }
+    if plan.spec.secrets:
+        contents[f"{contract.staging_dir(job_dir)}/secrets.json"] = json.dumps(_secret_texts(plan.spec)).encode()
     # A small WebHDFS write takes 0.03 s or, as often, 0.4 s.
     list(pool.map(lambda item: site.store.write(*item), contents.items()))
+
+
+def _secret_texts(spec: JobSpec) -> dict[str, str]:
+    """Return name -> text; of a variable without the newline that editors put at a file's end.
+
+    Raises:
+        StagingError: A file that could be read a moment ago cannot be any more.
+    """
+    texts = {}
+    for secret in spec.secrets:
+        try:
+            text = Path(secret.path).read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            sentence = f"The file of secret {secret.name} cannot be read any more."
+            raise StagingError(Problem("secret-file", sentence, str(error), "check the file")) from error
+        texts[secret.name] = text if secret.name.startswith("./") else text.removesuffix("\n")
+    return texts
 
 
 def _write_access(site: Site, job_dir: str, certificate: str, secret: str) -> None:

@@ -7,7 +7,8 @@ import threading
 import pytest
 from executor_hdfs import FakeHdfs
 
-from am.executor.files import Carrier, CheckpointMirror, walk
+from am.executor.checkpoints import CheckpointMirror, CheckpointWatch
+from am.executor.files import Carrier, walk
 from am.executor.webhdfs import Leash, Store, StoreError, store_path
 
 
@@ -236,3 +237,28 @@ def test_a_checkpoint_that_cannot_be_read_is_an_error(store, carrier, tmp_path):
     """The job must not start from nothing when its checkpoint cannot be had."""
     with pytest.raises(StoreError, match="is no path on the cluster's HDFS"):
         CheckpointMirror(carrier, str(tmp_path), "gs://b/c").fetch(store)
+
+
+def test_a_watched_checkpoint_is_followed(hdfs, store, tmp_path):
+    """What is new on the store is fetched, what is deleted there is deleted; without news nothing is read."""
+    watch = CheckpointWatch(str(tmp_path), "/c")
+    watch.update(store)
+    assert list(tmp_path.iterdir()) == []
+    hdfs.files.update({"/c": None, "/c/d": None, "/c/d/events": b"one", "/c/w-1": b"1", "/c/.x.ys-tmp-a-0": b""})
+    watch.update(store)
+    assert (tmp_path / "d/events").read_text() == "one"
+    assert (tmp_path / "w-1").read_text() == "1"
+    hdfs.asked.clear()
+    watch.update(store)
+    assert {operation for operation, _ in hdfs.asked} == {"GETFILESTATUS", "LISTSTATUS"}
+    hdfs.files["/c/d/events"] = b"two"
+    hdfs.times["/c/d/events"] = 2_000
+    del hdfs.files["/c/w-1"]
+    watch.update(store)
+    assert {path.name: path.read_text() for path in tmp_path.rglob("*") if path.is_file()} == {"events": "two"}
+
+
+def test_a_watch_tells_what_it_cannot_read(store, tmp_path):
+    """A checkpoint path on another store is an error, not an empty directory."""
+    with pytest.raises(StoreError, match="is no path on the cluster's HDFS"):
+        CheckpointWatch(str(tmp_path), "gs://b/c").update(store)

@@ -1,5 +1,6 @@
 """A real executor carries what its command left, against a small agent and a small HDFS."""
 
+import dataclasses
 import os
 import threading
 
@@ -8,6 +9,7 @@ from executor_hdfs import FakeHdfs
 from executor_world import Container, FakeAgent, credentials, plan
 
 from am.contract import wire
+from am.contract.job import Resources, RolePlan
 
 
 @pytest.fixture(scope="module")
@@ -176,3 +178,17 @@ def test_a_users_own_directories_are_not_taken_for_results(agent, hdfs, containe
     assert here.end() == 0
     assert hdfs.text() == {}
     assert here.out().split() == ["model", "output", "said"]
+
+
+def test_a_watching_task_finds_the_checkpoint_and_sends_none(agent, hdfs, container):
+    """A TensorBoard sees what the main task has sent, also when it is the main task itself."""
+    hdfs.files.update({"/ckpt": None, "/ckpt/events": b"loss"})
+    board = RolePlan("worker", 1, Resources(256), "", watches=True)
+    wait = "until [ -e $CHECKPOINT_DIR/events ]; do read -t 0.05 <>said; done"
+    command = f"{wait}; cat $CHECKPOINT_DIR/events; echo x >$CHECKPOINT_DIR/x"
+    here = container("", roles=(dataclasses.replace(board, command=command),))
+    here.start()
+    agent.start()
+    assert here.end() == 0
+    assert here.out() == "loss"
+    assert hdfs.text() == {"/ckpt/events": "loss"}

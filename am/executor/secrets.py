@@ -1,0 +1,34 @@
+"""The job's secrets: variables of the command, and files that only its user reads. They are never logged."""
+
+from __future__ import annotations
+
+import json
+import os
+import typing
+
+from am.contract.job import SECRETS_FILE, JobPlan
+
+_FILE = "./"
+
+
+def place_secrets(plan: JobPlan, directory: str) -> typing.Dict[str, str]:
+    """Write the secrets that are files into the working directory, mode 0400, and return those that are variables.
+
+    Args:
+        plan: The job.
+        directory: The container's working directory.
+
+    Raises:
+        OSError: They cannot be read or written.
+        ValueError: They are not what the client writes.
+    """
+    if not plan.secrets:
+        return {}
+    with open(os.path.join(directory, SECRETS_FILE), encoding="utf-8") as stream:
+        texts: typing.Dict[str, str] = json.load(stream)
+    for name, text in texts.items():
+        if name.startswith(_FILE):
+            path = os.path.join(directory, name[len(_FILE) :])
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "w", encoding="utf-8") as file:
+                file.write(text)
+    return {name: text for name, text in texts.items() if not name.startswith(_FILE)}
