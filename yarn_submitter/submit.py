@@ -19,10 +19,11 @@ from am.contract import job as contract
 from am.contract import wire
 from am.contract.codec import from_json
 from yarn_submitter.envpack.pack import agent_env
-from yarn_submitter.errors import Problem, SubmitterError
+from yarn_submitter.errors import Problem, StagingError, SubmitterError
 from yarn_submitter.localfiles import LocalFile, describe
 from yarn_submitter.plan import SubmissionPlan, substitute
 from yarn_submitter.site import Site
+from yarn_submitter.spec import JobSpec
 from yarn_submitter.staging import code_zip, make_place, object_path, stage
 from yarn_submitter.yarn import SkeinYarn, Yarn, application_dir
 
