@@ -137,7 +137,7 @@ def shortage(plan: JobPlan, snapshot: Snapshot, signs: Signs) -> str:
 
 def node_gone(silent_s: float, node: str) -> str:
     """Return why a task is given up of which neither executor nor node says anything."""
-    return f"its executor is silent for {silent_s:.0f} s, and {node}"
+    return f"its executor has been silent for {silent_s:.0f} s, and {node}"
 
 
 def store_failure(hosts: typing.Sequence[str], what: str, tried_s: float, why: str) -> str:

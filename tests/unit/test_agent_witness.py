@@ -51,7 +51,7 @@ LISTED = [Container("c0", "worker", "h:1", ENDED, "released on a lost node")]
         (NodeWord(RUNNING), [], 50.0, None),
         (NodeWord(GONE, words="not known"), [], 0.0, "not known"),
         (NodeWord(DOWN, words="nobody there"), [], DOWN_S - 0.1, None),
-        (NodeWord(DOWN, words="nobody there"), [], DOWN_S, "its executor is silent for 5 s, and nobody there"),
+        (NodeWord(DOWN, words="nobody there"), [], DOWN_S, "its executor has been silent for 5 s, and nobody there"),
         (NodeWord(DOWN, words="nobody there"), LISTED, 0.0, "released on a lost node"),
         (NodeWord(UNKNOWN), [], 50.0, None),
         (NodeWord(UNKNOWN), LISTED, 0.0, "released on a lost node"),
