@@ -119,7 +119,7 @@ def test_a_task_is_lost_with_its_node(directory, monkeypatch):
     survivor.join(5)
     assert (verdict.exit_code, verdict.origin, verdict.problem) == (76, "yarn", "executor-lost")
     assert verdict.message.startswith(
-        "worker:0 on 127.0.0.11 was lost without a word from its executor: its executor is"
+        "worker:0 on 127.0.0.11 was lost without a word from its executor: its executor has"
     )
     assert verdict.message.endswith(" s, and no NodeManager listens at h:1")
 
