@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from yarn_submitter.argv import read_argv
@@ -22,6 +22,7 @@ from yarn_submitter.remotes import (
     resource_list,
 )
 from yarn_submitter.roletexts import RoleTexts, both, gather_roles, own_options
+from yarn_submitter.settings import JobDefaults
 from yarn_submitter.spec import JobSpec, RoleSpec, Security
 from yarn_submitter.units import Ask
 from yarn_submitter.values import (
@@ -66,23 +67,6 @@ class Controls:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class JobDefaults:
-    """What a job gets that does not say otherwise.
-
-    Attributes:
-        queue: YARN queue.
-        image: Docker image of every role, or empty.
-        env: Variables of every task; the job's own win.
-        profiles: Name -> resources as text.
-    """
-
-    queue: str = "default"
-    image: str = ""
-    env: Mapping[str, str] = field(default_factory=dict)
-    profiles: Mapping[str, str] = field(default_factory=dict)
-
-
 def load(
     argv: Sequence[str],
     defaults_for: Callable[[str, Sequence[str]], JobDefaults] = lambda _cluster, _set: JobDefaults(),
@@ -91,7 +75,7 @@ def load(
 
     Args:
         argv: The words.
-        defaults_for: Called with the texts of `--cluster` and `--set`.
+        defaults_for: Returns what the site gives to jobs, for the texts of `--cluster` and `--set`.
 
     Raises:
         UsageError: With every fault that was found.
@@ -180,8 +164,14 @@ class _Builder:
                 self.flag("insecure"), self.text("keytab"), self.text("principal"), self.flag("distribute_keytab")
             ),
             tensorboard=tensorboard,
-            max_runtime_s=read_duration(self.one("max_runtime"), faults) if "max_runtime" in self.given else 0,
+            max_runtime_s=self.max_runtime_s(),
         )
+
+    def max_runtime_s(self) -> int:
+        """Return how long the job may run; 0: as long as it likes."""
+        if "max_runtime" not in self.given:
+            return self.defaults.max_runtime_s
+        return read_duration(self.one("max_runtime"), self.faults)
 
     def one(self, name: str) -> Given:
         """Return an option's text, an empty one when it is not given."""

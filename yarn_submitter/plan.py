@@ -70,12 +70,13 @@ class SubmissionPlan:
         return plan_document(self.spec, self.staged, self.job, rest)
 
 
-def plan(spec: JobSpec, files: Mapping[str, LocalFile]) -> SubmissionPlan:
+def plan(spec: JobSpec, files: Mapping[str, LocalFile], limits: contract.Limits | None = None) -> SubmissionPlan:
     """Return the plan of a job.
 
     Args:
         spec: The job.
         files: Local path -> what lies there, for every path of `local_paths(spec)`.
+        limits: The site's deadlines; the job's own lifetime is put into them.
     """
     described, spec = spec, _escape(spec)
     staged: dict[str, LocalFile] = {}
@@ -83,7 +84,7 @@ def plan(spec: JobSpec, files: Mapping[str, LocalFile]) -> SubmissionPlan:
         if file.sha256 not in staged or file.extension:  # YARN takes the kind of an archive from its name
             staged[file.sha256] = file
     files = {_escape(path): file for path, file in files.items()}
-    job = _job(spec)
+    job = _job(spec, limits or contract.Limits())
     application = {
         "name": spec.name,
         "queue": spec.queue,
@@ -160,7 +161,7 @@ def _is_uri(path: str) -> bool:
     return "://" in path
 
 
-def _job(spec: JobSpec) -> dict[str, Any]:
+def _job(spec: JobSpec, limits: contract.Limits) -> dict[str, Any]:
     job_dir = contract.JobPaths("<ys:base>").job("<ys:id>")
     checkpoint = spec.checkpoint_path or f"<ys:fs>{job_dir}/checkpoint"
     model = spec.saved_model_path or spec.checkpoint_path or f"<ys:fs>{job_dir}/model"
@@ -187,7 +188,7 @@ def _job(spec: JobSpec) -> dict[str, Any]:
             has_source=bool(spec.source_dir),
             secrets=tuple(secret.name for secret in spec.secrets),
             quicklinks=_quicklinks(spec),
-            limits=contract.Limits(lifetime_s=spec.max_runtime_s),
+            limits=dataclasses.replace(limits, lifetime_s=spec.max_runtime_s),
             input_path=spec.input_path,
             checkpoint_path=checkpoint,
             saved_model_path=model,

@@ -24,6 +24,7 @@ from yarn_submitter.load import load
 from yarn_submitter.localfiles import describe
 from yarn_submitter.options import ANY_ROLE, LIST, OPTIONS, PAIRS, ROLE_PAIRS, TENSORBOARD, Option
 from yarn_submitter.plan import local_paths, plan
+from yarn_submitter.settings import JobDefaults
 
 WORKER = {"worker_resources": ["memory=1G"], "worker_launch_cmd": ["run %input_path% %saved_model_path%"]}
 BASE = {"name": ["fit"], "input_path": ["hdfs://nn/in"], "num_workers": ["2"], **WORKER}
@@ -152,14 +153,7 @@ def outcome(words: list[str]) -> dict[str, Any]:
     return {**document["plan"], "document": document}
 
 
-class _Defaults(NamedTuple):
-    queue: str = "default"
-    image: str = ""
-    env: dict[str, str] = {}  # noqa: RUF012  never changed
-    profiles: dict[str, str] = {"big": "memory=8G"}  # noqa: RUF012
-
-
-DEFAULTS: Any = _Defaults()
+DEFAULTS = JobDefaults(profiles={"big": "memory=8G"})
 
 
 def look(value: Any, path: str, here: Path) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,14 @@ from yarn_submitter.load import Controls, load
 from yarn_submitter.localfiles import LocalFile, describe
 from yarn_submitter.options import CHOICE, FLAG, OPTIONS
 from yarn_submitter.plan import SubmissionPlan, local_paths, plan, to_text
+from yarn_submitter.settings import JobDefaults, Settings, job_defaults
+from yarn_submitter.siteconfig import load_settings
 from yarn_submitter.spec import JobSpec
 
 if TYPE_CHECKING:  # what asks a cluster costs a dry run nothing
     from yarn_submitter.check import Checked
     from yarn_submitter.job import Job
+    from yarn_submitter.site import Site
 
 NAME = "run"
 HELP = "run a training job and follow it"
@@ -28,11 +32,18 @@ def run(words: Sequence[str], console: Console) -> int:
     if any(word in ("-h", "--help", "-help") for word in words):
         console.out(help_text())
         return 0
-    spec, controls = load(words)
+    settings = Settings()
+
+    def defaults_for(cluster: str, overrides: Sequence[str]) -> JobDefaults:
+        nonlocal settings
+        settings = load_settings(os.environ, overrides, cluster)
+        return job_defaults(settings)
+
+    spec, controls = load(words, defaults_for)
     for warning in controls.warnings:
         console.say(f"job: warning: {warning}")
     files = _describe(spec)
-    planned = plan(spec, files)
+    planned = plan(spec, files, settings.limits)
     if controls.dry_run:
         console.out(to_text(planned.document()))
         return 0
@@ -42,10 +53,23 @@ def run(words: Sequence[str], console: Console) -> int:
 def _submit_and_follow(
     spec: JobSpec, files: dict[str, LocalFile], planned: SubmissionPlan, controls: Controls, console: Console
 ) -> int:
-    from yarn_submitter.check import check
+    from yarn_submitter.overlay import with_properties
     from yarn_submitter.site import open_site
 
-    site = open_site(controls.cluster)
+    with with_properties(open_site(controls.cluster, overrides=controls.set), spec.conf) as site:
+        return _submit_to(site, spec, files, planned, controls, console)
+
+
+def _submit_to(
+    site: Site,
+    spec: JobSpec,
+    files: dict[str, LocalFile],
+    planned: SubmissionPlan,
+    controls: Controls,
+    console: Console,
+) -> int:
+    from yarn_submitter.check import check
+
     checked = check(spec, files, site)
     if controls.force:
         checked = checked.forced()

@@ -137,4 +137,4 @@ def yarn_command(client_conf: Path, jars: Path) -> str:
 
     The JVM expands `dir/*` itself, so the answer stays far below the limit of one environment variable.
     """
-    return f"#!/bin/sh\necho '{client_conf}:{jars}/*'\n"
+    return f"#!/bin/sh\nprintf '%s:%s\\n' \"${{HADOOP_CONF_DIR:-{client_conf}}}\" '{jars}/*'\n"
