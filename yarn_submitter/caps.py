@@ -30,7 +30,7 @@ def _totals(spec: JobSpec, roles: list[RoleSpec], settings: Settings) -> Iterato
         if cap is None or total <= cap:
             return
         shares = [f"{role.name} {role.instances} x {text(asked(role))}" for role in roles if asked(role)]
-        sentence = f"The job asks for {text(total)} {key} in all its tasks; the most is {text(cap)}."
+        sentence = f"The job asks for {text(total)} {key} in all; the most is {text(cap)}."
         yield _over(f"caps.{key}", sentence, ", ".join(shares), settings, "ask for less")
 
     yield from check("instances", lambda _: 1, caps.instances, str)

@@ -57,15 +57,9 @@ class HadoopConf:
         return _value(self.raw, self.environ, key) or default
 
 
-def find_conf_dir(environ: Mapping[str, str]) -> Path | None:
-    """Return the directory that HADOOP_CONF_DIR, else YARN_CONF_DIR, names; None when neither is set."""
-    named = environ.get("HADOOP_CONF_DIR") or environ.get("YARN_CONF_DIR")
-    return Path(named) if named else None
-
-
 def no_cluster() -> UsageError:
     """Return the error for a command that needs a cluster when none is configured."""
-    sentence = "No cluster is configured: neither --cluster nor HADOOP_CONF_DIR names one."
+    sentence = "No cluster is configured: neither --cluster, HADOOP_CONF_DIR nor the key `cluster` names one."
     step = (
         "export HADOOP_CONF_DIR=/path/to/the/cluster's/conf, or try it on this machine: "
         "`job sandbox up`, then the same command with `--cluster sandbox`"
@@ -92,20 +86,23 @@ def current_user(environ: Mapping[str, str]) -> str:
         raise UsageError(problem) from None
 
 
-def load_conf(conf_dir: Path, environ: Mapping[str, str] | None = None) -> HadoopConf:
+def load_conf(
+    conf_dir: Path, environ: Mapping[str, str] | None = None, named_by: str = "HADOOP_CONF_DIR"
+) -> HadoopConf:
     """Read core-site.xml, hdfs-site.xml and yarn-site.xml of a directory.
 
     Args:
         conf_dir: The directory.
         environ: For `${env.NAME}`; the process's own when None.
+        named_by: What named the directory, for messages.
 
     Raises:
         UsageError: A file is missing or cannot be read as Hadoop's configuration. [conf-broken]
     """
     environ = os.environ if environ is None else environ
     if not conf_dir.is_dir():
-        step = f"set HADOOP_CONF_DIR to the directory that holds {', '.join(FILES)}"
-        sentence = f"There is no directory {conf_dir}, which HADOOP_CONF_DIR names."
+        step = f"name the directory that holds {', '.join(FILES)}"
+        sentence = f"There is no directory {conf_dir}, which {named_by} names."
         raise UsageError(Problem("conf-broken", sentence, next_step=step))
     raw: dict[str, str] = {}
     final: set[str] = set()
@@ -141,7 +138,7 @@ def _properties(path: Path) -> Iterator[tuple[str, str, bool]]:
     try:
         root = ET.fromstring(path.read_bytes())  # noqa: S314 -- see the import
     except FileNotFoundError:
-        step = f"check HADOOP_CONF_DIR: it must hold {', '.join(FILES)}"
+        step = f"check the configuration directory: it must hold {', '.join(FILES)}"
         raise UsageError(Problem("conf-broken", f"The Hadoop configuration has no {path}.", next_step=step)) from None
     except (OSError, NotADirectoryError) as error:
         raise _broken(f"The Hadoop configuration {path} cannot be read: {error.strerror}.") from None
@@ -164,7 +161,7 @@ def _properties(path: Path) -> Iterator[tuple[str, str, bool]]:
 
 
 def _broken(sentence: str) -> UsageError:
-    return UsageError(Problem("conf-broken", sentence, next_step="correct that file, or name another HADOOP_CONF_DIR"))
+    return UsageError(Problem("conf-broken", sentence, next_step="correct that file, or name another directory"))
 
 
 def _value(raw: Mapping[str, str], environ: Mapping[str, str], key: str) -> str:

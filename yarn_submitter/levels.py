@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from yarn_submitter.settings import DEFAULT, Settings, keys
@@ -47,25 +47,25 @@ def merge(levels: Sequence[Level]) -> Settings:
     sections = [SANDBOX, name] if name.startswith(f"{SANDBOX}:") else [name] if name else []
     found: dict[tuple[str, ...], Found] = {}
     for level in known:
-        found.update((path, item) for path, item in level.items() if path[0] not in _CHOOSING or not name)
+        found.update((path, item) for path, item in level.items() if path[0] not in _CHOOSING)
         for section in sections:
             found.update((path[2:], item) for path, item in level.items() if path[:2] == ("clusters", section))
-    if name:
+    if origin != DEFAULT:
         found["cluster",] = Found(Word(name), origin)
+    if not name:
+        found.update((path, item) for level in known for path, item in level.items() if path == ("hadoop_conf_dir",))
     counts = {path: item for path, item in found.items() if path[0] != "clusters"}
-    values: dict[str, Any] = {
-        "clusters": dict(conf_dirs(known)),
-        "origins": {".".join(path): item.origin for path, item in counts.items()},
-    }
+    values: dict[str, Any] = {"clusters": dict(conf_dirs(known))}
     for path, item in counts.items():
         *owners, last = _fields(path)
         place = values
         for owner in owners:
             place = place.setdefault(owner, {})
         place[last] = item.value
-    import msgspec
-
-    return msgspec.convert(values, Settings, dec_hook=lambda _, value: value)
+    for name in ("caps", "limits"):
+        if name in values:
+            values[name] = replace(getattr(Settings(), name), **values[name])
+    return Settings(**values, origins={".".join(path): item.origin for path, item in counts.items()})
 
 
 def _chosen(levels: Sequence[Level]) -> tuple[str, str]:

@@ -18,6 +18,7 @@ _MOST = 2**31 - 1
 _QUEUE = Word("default")
 # Deadlines without which nothing would be tried at all; the others may be 0: no limit.
 _AT_LEAST = {"limits.call_s": 1, "limits.stop_grace_s": 1, "limits.upload_s": 1}
+_OF_A_JOB = ("limits.lifetime_s",)  # what a job says for itself: --max_runtime
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_:-]*\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
@@ -167,9 +168,10 @@ class Key:
 
 @functools.cache
 def keys() -> dict[str, Key]:
-    """Return every key by its name; those of a cluster stand in no section here."""
-    found = {key.name: key for key in _keys_of(Settings, "", ()) if not key.name.startswith(("origins", "clusters"))}
-    return dict(sorted(found.items(), key=lambda item: list(Settings.__dataclass_fields__).index(item[1].path[0])))
+    """Return every key by its name, without the section of a cluster."""
+    no_keys = ("origins", "clusters", *_OF_A_JOB)
+    found = [key for key in _keys_of(Settings, "", ()) if not key.name.startswith(no_keys)]
+    return {key.name: key for key in found}
 
 
 def _keys_of(owner: Any, section: str, path: tuple[str, ...]) -> Iterable[Key]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from yarn_submitter.errors import UsageError
-from yarn_submitter.hadoopconf import current_user, find_conf_dir, load_conf, no_cluster
+from yarn_submitter.hadoopconf import current_user, load_conf, no_cluster
 
 
 def write(conf_dir: Path, name: str, settings: dict[str, str], extra: str = "") -> None:
@@ -138,11 +138,8 @@ def test_broken_file_is_named_with_line(tmp_path, text, said):
     assert said in caught.value.problems[0].sentence
 
 
-def test_directory_and_user_from_the_environment():
-    """HADOOP_CONF_DIR goes before YARN_CONF_DIR; HADOOP_USER_NAME before the process's user."""
-    assert find_conf_dir({}) is None
-    assert find_conf_dir({"YARN_CONF_DIR": "/y"}) == Path("/y")
-    assert find_conf_dir({"HADOOP_CONF_DIR": "/h", "YARN_CONF_DIR": "/y"}) == Path("/h")
+def test_user_from_the_environment():
+    """HADOOP_USER_NAME goes before the process's user."""
     assert current_user({"HADOOP_USER_NAME": "ada"}) == "ada"
     assert current_user({})
 

@@ -53,7 +53,7 @@ def test_the_users_place(cluster: PretendCluster, root: str, base: str) -> None:
         ("sandbox", {}, "sandbox-unknown", ["job sandbox up"]),
         ("sandbox:", {}, "sandbox-unknown", ["job sandbox up"]),
         ("sandbox:two", {}, "sandbox-unknown", ["two", "job sandbox up"]),
-        ("", {"HADOOP_CONF_DIR": "/none", "YARN_SUBMITTER_ROOT": "ys"}, "root-relative", ["'ys'", "absolute"]),
+        ("", {"HADOOP_CONF_DIR": "/none", "YARN_SUBMITTER_ROOT": "ys"}, "setting-value", ["ROOT", "'ys'", "absolute"]),
     ],
 )
 def test_no_cluster(option: str, environ: dict[str, str], problem_id: str, words: list[str]) -> None:

@@ -32,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Run the verb."""
-    site = open_site(args.cluster)
+    site = open_site(args.cluster, overrides=args.set)
     job = find_job(site, args.job)
     if not args.path:
         return _list(job, console, as_json=args.json)

@@ -28,7 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Run the verb."""
-    site = open_site(args.cluster)
+    site = open_site(args.cluster, overrides=args.set)
     job = find_job(site, args.job)
     view, _ = job.view()
     already = view.state in states.JOB_ENDED

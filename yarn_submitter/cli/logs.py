@@ -40,7 +40,7 @@ def _count(text: str) -> int:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Run the verb."""
-    job = find_job(open_site(args.cluster), args.job)
+    job = find_job(open_site(args.cluster, overrides=args.set), args.job)
     _check(job, args.task)
     if args.follow and args.task != AGENT:
         view, _ = job.view()
