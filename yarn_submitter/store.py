@@ -22,9 +22,9 @@ from urllib.parse import urlsplit
 from yarn_submitter.errors import Problem, StagingError, SubmitterError, UsageError
 from yarn_submitter.hadoopconf import HadoopConf
 from yarn_submitter.readers import integer, items, member, text
-from yarn_submitter.webhdfs import Sent, WebHdfs, missing
+from yarn_submitter.sending import Patience, Sent
+from yarn_submitter.webhdfs import TEMPORARY, WebHdfs, missing
 
-TEMPORARY = ".ys-tmp-"
 _THREADS = 8
 _LATE_FILE_S = 1.0
 
@@ -145,8 +145,13 @@ def _authority(netloc: str) -> str:
 class HdfsStore:
     """The cluster's HDFS, as one user; its methods are described in Store."""
 
-    def __init__(self, conf: HadoopConf, user: str) -> None:
+    def __init__(self, conf: HadoopConf, user: str, patience: Patience | None = None) -> None:
         """Make it; nothing is sent.
+
+        Args:
+            conf: Where its NameNodes are.
+            user: Who we are there.
+            patience: With DataNodes.
 
         Raises:
             UsageError: The cluster's default file system is not HDFS. [store-scheme]
@@ -155,7 +160,7 @@ class HdfsStore:
             sentence = f"The cluster's default file system is {conf.default_fs}, and only HDFS can be used."
             step = f"set fs.defaultFS in {conf.conf_dir / 'core-site.xml'} to hdfs://..."
             raise UsageError(Problem("store-scheme", sentence, next_step=step))
-        self._hdfs = WebHdfs(conf.webhdfs, user)
+        self._hdfs = WebHdfs(conf.webhdfs, user, patience or Patience())
         self.home = f"{conf.get('dfs.user.home.dir.prefix', '/user').rstrip('/')}/{user}"
 
     def reachable(self, deadline_s: float) -> Problem | None:
@@ -254,13 +259,14 @@ class HdfsStore:
         return Usage(integer(data, "length"), integer(data, "fileCount"), integer(data, "directoryCount"))
 
     def _write(self, path: str, data: Sent, mode: int, *, overwrite: bool) -> None:
-        beside = f"{path}{TEMPORARY}{os.urandom(4).hex()}"
+        tries: list[str] = []
         try:
-            self._hdfs.create(beside, data, mode)
-            self.rename(beside, path, overwrite=overwrite)
-        except BaseException:
-            self._discard(beside)
-            raise
+            self._hdfs.create(path, data, mode, tries)
+            self.rename(tries[-1], path, overwrite=overwrite)
+            tries.pop()
+        finally:
+            for unfinished in tries:
+                self._discard(unfinished)
 
     def _discard(self, path: str) -> None:
         """Remove a file that was not finished, if that is possible; the reason why it was not finished is told.

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import urllib3
@@ -31,13 +31,6 @@ CONNECT_S = 2.0
 READ_S = 10.0
 CHUNK_BYTES = 1 << 20
 _POOL_SIZE = 8  # connections kept per daemon; as many threads as transfers use
-
-
-class Readable(Protocol):
-    """What a body may be besides bytes; its length is announced in the header Content-Length."""
-
-    def read(self, size: int = -1) -> bytes:
-        """Return the next bytes, empty at the end."""
 
 
 class NoAnswerError(Exception):
@@ -108,7 +101,7 @@ class Web:
         url: str,
         params: Mapping[str, str] | None = None,
         *,
-        body: bytes | Readable | None = None,
+        body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         read_s: float = READ_S,
         connect_s: float = CONNECT_S,
@@ -122,7 +115,7 @@ class Web:
         try:
             return Answer(url, response.status, response.headers, response.read())
         except (HTTPError, OSError) as error:
-            raise NoAnswerError(url, _reason(error, connect_s, read_s), sent=True) from error
+            raise NoAnswerError(url, reason(error, connect_s, read_s), sent=True) from error
         finally:
             response.release_conn()
 
@@ -142,12 +135,19 @@ class Web:
                 yield piece
             whole = True
         except (HTTPError, OSError) as error:
-            raise NoAnswerError(url, _reason(error, CONNECT_S, read_s), sent=True) from error
+            raise NoAnswerError(url, reason(error, CONNECT_S, read_s), sent=True) from error
         finally:
             if whole:
                 response.release_conn()
             else:
                 response.close()
+
+    def full_url(self, url: str, params: Mapping[str, str] | None = None) -> str:
+        """Return the URL with the parameters and the user."""
+        where, _, there = url.partition("?")  # a NameNode's redirect names the user already
+        me = {} if "user.name=" in there else {"user.name": self.user}
+        query = "&".join(part for part in (there, urlencode({**(params or {}), **me})) if part)
+        return f"{where}?{query}"
 
     def _open(
         self,
@@ -155,20 +155,16 @@ class Web:
         url: str,
         params: Mapping[str, str] | None,
         *,
-        body: bytes | Readable | None,
+        body: bytes | None,
         headers: Mapping[str, str] | None,
         read_s: float,
         connect_s: float,
     ) -> urllib3.BaseHTTPResponse:
-        there = url.partition("?")[2]  # a NameNode's redirect names the user already
-        me = {} if "user.name=" in there else {"user.name": self.user}
-        query = "&".join(part for part in (there, urlencode({**(params or {}), **me})) if part)
-        full = f"{url.partition('?')[0]}?{query}"
         try:
             return self._pool.request(
                 method,
-                full,
-                body=cast("Any", body),  # a file without seek and close, which urllib3 does not need
+                self.full_url(url, params),
+                body=body,
                 headers=dict(headers or {}),
                 timeout=urllib3.Timeout(connect=connect_s, read=read_s),
                 redirect=False,
@@ -176,7 +172,7 @@ class Web:
             )
         except (HTTPError, OSError) as error:
             sent = not isinstance(error, (NewConnectionError, ConnectTimeoutError))
-            raise NoAnswerError(url, _reason(error, connect_s, read_s), sent=sent) from error
+            raise NoAnswerError(url, reason(error, connect_s, read_s), sent=sent) from error
 
 
 class StatusError(Exception):
@@ -187,7 +183,7 @@ class StatusError(Exception):
         super().__init__(f"{answer.url}: status {answer.status}")
 
 
-def _reason(error: Exception, connect_s: float, read_s: float) -> str:
+def reason(error: Exception, connect_s: float, read_s: float) -> str:
     """Say in a few words why there is no answer."""
     cause = error.__cause__ or error.__context__ or error
     if isinstance(error, NameResolutionError):
@@ -276,7 +272,7 @@ class Doors:
                 self._refuse_login(answer)
                 return answer
             tried[address] = reason
-            other = _origin(answer.headers.get("Location", ""))
+            other = origin(answer.headers.get("Location", ""))
             if other and other not in tried and other not in todo:
                 todo.append(other)
         raise self.service.unreachable(tried)
@@ -305,7 +301,7 @@ class Doors:
 
     def _refuse_login(self, answer: Answer) -> None:
         if answer.status == 401:
-            sentence = f"The {self.service.name} at {_origin(answer.url)} demands a login (Kerberos)."
+            sentence = f"The {self.service.name} at {origin(answer.url)} demands a login (Kerberos)."
             step = "this version speaks to clusters without Kerberos only"
             raise DeniedError(Problem("auth-required", sentence, answer.headers.get("WWW-Authenticate", ""), step))
 
@@ -344,7 +340,7 @@ class Doors:
         return self.service.unreachable(tried).problems[0]
 
 
-def _origin(url: str) -> str:
+def origin(url: str) -> str:
     """Return `scheme://host:port` of a URL, or "" of what is none."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}" if parts.scheme and parts.netloc else ""

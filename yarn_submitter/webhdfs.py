@@ -6,20 +6,17 @@ names (`noredirect=true`), so that we know and say which DataNode did not answer
 
 from __future__ import annotations
 
-import io
 import os
-from collections.abc import Callable, Iterator, Mapping
-from typing import IO, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from yarn_submitter.errors import DeniedError, Problem, StagingError, SubmitterError, UnreachableError
 from yarn_submitter.readers import items, text
-from yarn_submitter.web import Answer, Doors, NoAnswerError, Service, StatusError, Web, first_line
+from yarn_submitter.sending import Patience, Sent, put
+from yarn_submitter.web import READ_S, Answer, Doors, NoAnswerError, Service, StatusError, Web, first_line, origin
 
 _PREFIX = "/webhdfs/v1"
-_DATA_READ_S = 60.0  # a DataNode answers a write only when its replicas have all of it
-_SMALL_BYTES = 1 << 20
-_SMALL_READ_S = 8.0  # for a small write, and for the next piece of a file: a DataNode that hangs is told within 10 s
 _NO_SPACE = (
     "QuotaExceeded",
     "DiskOutOfSpace",
@@ -27,50 +24,19 @@ _NO_SPACE = (
     "could only be written to 0",
     "No space left",
 )
+TEMPORARY = ".ys-tmp-"  # then some letters: part of the name of a file that is not whole yet
+_PATIENCE = Patience()
 _MISSING = "FileNotFoundException"
 _BEYOND = "out of the range"  # said of an offset at or behind the end
 _EXISTS = ("FileAlreadyExistsException", "ParentNotDirectoryException")
 
 
-class Sent:
-    """Bytes or a file on their way out: knows its length, tells how far it has come, can begin again."""
-
-    def __init__(self, data: bytes | IO[bytes], progress: Callable[[int], None] | None = None) -> None:
-        self._source = io.BytesIO(data) if isinstance(data, bytes) else data
-        self._progress = progress
-        self._begin = self._source.tell()
-        self.length = self._source.seek(0, os.SEEK_END) - self._begin
-        self._gone = 0
-        self._source.seek(self._begin)
-
-    def read(self, size: int = -1) -> bytes:
-        """Return the next bytes, at most the length that was announced in all."""
-        left = self.length - self._gone
-        try:
-            piece = self._source.read(left if size < 0 else min(size, left))
-        except OSError as error:
-            raise _local_failure(self._source, error.strerror or str(error)) from error
-        if left and size and not piece:
-            raise _local_failure(self._source, "it became shorter while it was sent")
-        self._tell(len(piece))
-        return piece
-
-    def rewind(self) -> None:
-        """Begin again; progress is told to go back."""
-        self._source.seek(self._begin)
-        self._tell(-self._gone)
-
-    def _tell(self, count: int) -> None:
-        self._gone += count
-        if count and self._progress:
-            self._progress(count)
-
-
 class WebHdfs:
     """One user's calls to the active NameNode and to DataNodes. Errors raised: see store.Store."""
 
-    def __init__(self, addresses: tuple[str, ...], user: str) -> None:
+    def __init__(self, addresses: tuple[str, ...], user: str, patience: Patience = _PATIENCE) -> None:
         self._web = Web(user)
+        self._patience = patience
         service = Service("NameNode", "hdfs-unreachable", f"{_PREFIX}/?op=GETFILESTATUS")
         self._doors = Doors(service, addresses, self._web, _standby)
 
@@ -118,7 +84,8 @@ class WebHdfs:
                 wanted["length"] = str(end - position)
             try:
                 location = self._data_location("GET", path, "OPEN", wanted, failed)
-                for piece in self._web.stream(location, read_s=_SMALL_READ_S):
+                read_s = READ_S if failed else self._patience.quiet_s
+                for piece in self._web.stream(location, read_s=read_s):
                     position += len(piece)
                     yield piece
             except StagingError as error:
@@ -132,20 +99,28 @@ class WebHdfs:
             else:
                 return
 
-    def create(self, path: str, data: Sent, mode: int) -> None:
-        """Write a new file; a DataNode that does not answer is replaced once."""
+    def create(self, path: str, data: Sent, mode: int, tries: list[str]) -> None:
+        """Write a new file beside `path`; a DataNode that does not answer is replaced once.
+
+        The second one writes to another place: the first may still write what it got.
+
+        Args:
+            path: What the file is to be.
+            data: What is written.
+            mode: The file's permission bits.
+            tries: Gets the path of every file that was begun; the last one is whole when this returns.
+        """
         failed: NoAnswerError | None = None
-        read_s = _SMALL_READ_S if data.length <= _SMALL_BYTES else _DATA_READ_S
         while True:
+            beside = f"{path}{TEMPORARY}{os.urandom(4).hex()}"
             wanted = {"permission": f"{mode:o}", "overwrite": "true"}
-            location = self._data_location("PUT", path, "CREATE", wanted, failed)
-            headers = {"Content-Length": str(data.length), "Content-Type": "application/octet-stream"}
+            location = self._data_location("PUT", beside, "CREATE", wanted, failed)
+            tries.append(beside)
             try:
-                # While a body is sent urllib3 goes by the connect timeout: a DataNode may pause for some seconds then.
-                answer = self._web.send(
-                    "PUT", location, body=data, headers=headers, read_s=read_s, connect_s=_SMALL_READ_S
-                )
+                answer = put(self._web.full_url(location), data, self._patience, self._lives)
             except NoAnswerError as error:
+                if not error.sent:
+                    tries.pop()
                 failed = _first_failure(failed, error, path)
                 data.rewind()
                 continue
@@ -153,23 +128,31 @@ class WebHdfs:
                 raise _refusal(answer, path)
             return
 
+    def _lives(self, url: str) -> bool:
+        """Return whether the daemon of a URL answers anything at all."""
+        wait_s = self._patience.asked_s
+        try:
+            self._web.send("GET", f"{origin(url)}/", connect_s=wait_s, read_s=wait_s)
+        except NoAnswerError:
+            return False
+        return True
+
     def _data_location(
         self, method: str, path: str, op: str, params: Mapping[str, str], failed: NoAnswerError | None
     ) -> str:
-        """Ask the NameNode which DataNode to go to; another one than that which failed, if it has another."""
+        """Ask the NameNode which DataNode to go to: another one than that which failed.
+
+        Where it has no other, one that lives is read from once more; to write, it was waited for long enough.
+        """
         asked = {**params, "noredirect": "true"}
-        if failed is None:
-            return text(self.call(method, path, op, asked), "Location")
-        try:
-            avoid = {**asked, "excludedatanodes": urlsplit(failed.url).hostname or ""}
-            return text(self.call(method, path, op, avoid), "Location")
-        except (StagingError, DeniedError):
-            raise _no_datanode(failed, path) from None
-
-
-def _local_failure(source: IO[bytes], reason: str) -> StagingError:
-    sentence = f"The local file {getattr(source, 'name', '')} could not be read to its end."
-    return StagingError(Problem("local-file", sentence, reason, "check the file, and send it again"))
+        if failed is not None:
+            try:
+                avoid = {**asked, "excludedatanodes": urlsplit(failed.url).hostname or ""}
+                return text(self.call(method, path, op, avoid), "Location")
+            except (StagingError, DeniedError):
+                if method != "GET" or not self._lives(failed.url):
+                    raise _no_datanode(failed, path.partition(TEMPORARY)[0]) from None
+        return text(self.call(method, path, op, asked), "Location")
 
 
 def missing(path: str) -> StagingError:

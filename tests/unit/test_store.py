@@ -3,42 +3,12 @@
 The stand-in knows one file and what the tests tell it; the real HDFS is met in tests/cluster/test_store.py.
 """
 
-import json
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
+from hdfsstandin import conf_for, location, namenode, remote
 from httpstandin import Reply, Request, closed_port, serving
 
 from yarn_submitter.errors import DeniedError, StagingError, UnreachableError, UsageError
-from yarn_submitter.hadoopconf import HadoopConf
 from yarn_submitter.store import HdfsStore, store_path
-
-
-def conf_for(*webhdfs: str, default_fs: str = "hdfs://nn:9000") -> HadoopConf:
-    """Return a configuration with these NameNodes."""
-    return HadoopConf(Path("/conf"), default_fs, webhdfs, (), "/logs", "logs-tfile", kerberos=False, raw={}, environ={})
-
-
-def remote(status: int, name: str, message: str = "said") -> Reply:
-    """Return an error as WebHDFS writes it."""
-    return Reply(status, json.dumps({"RemoteException": {"exception": name, "message": message}}).encode())
-
-
-def location(url: str) -> Reply:
-    """Return the NameNode's answer that names a DataNode."""
-    return Reply(body=json.dumps({"Location": url}).encode())
-
-
-def namenode(data_url: str, others: Callable[[Request], Reply] = lambda request: Reply(body=b'{"boolean":true}')):
-    """Return a NameNode that sends data to `data_url`."""
-
-    def answer(request: Request) -> Reply:
-        if request.params["op"] in ("CREATE", "OPEN"):
-            return location(data_url)
-        return others(request)
-
-    return answer
 
 
 def test_write_is_beside_and_renamed():
@@ -88,6 +58,7 @@ def test_upload_survives_one_dead_datanode(tmp_path):
         with serving(answer) as name:
             HdfsStore(conf_for(name.url), "ada").upload(local, "/a/file", sent.append)
         assert name.asked[1].params["excludedatanodes"] == "127.0.0.1"
+        assert [request.params["op"] for request in name.asked] == ["CREATE", "CREATE", "RENAME"]
     assert sum(sent) == 10000
     assert data.asked[0].body == local.read_bytes()
 
