@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from yarn_submitter.cli import VERBS, main
-from yarn_submitter.cli.console import Console
+from yarn_submitter.cli.console import PLAIN, Column, Console, Ink, aligned
 from yarn_submitter.errors import Problem, UsageError
 
 
@@ -39,14 +39,43 @@ def test_a_pipe_gets_plain_lines_and_few() -> None:
 def test_a_terminal_gets_one_line_that_changes() -> None:
     """Progress is replaced by the next progress, and cleared before anything else is written."""
     out, err = io.StringIO(), Terminal()
-    console = Console(out, err)
+    console = Console(out, err, {"TERM": "xterm"})
     console.progress("one")
     console.progress("two")
     console.progress("two")
     console.out("result\n")
     console.say("talk")
-    assert err.getvalue() == "one\r\x1b[Ktwo\r\x1b[Ktalk\n"
+    assert err.getvalue() == "one\r\x1b[Jtwo\r\x1b[Jtalk\n"
     assert out.getvalue() == "result\n"
+
+
+def test_progress_never_wraps() -> None:
+    """What is longer than the terminal is cut: a second row of it could not be replaced."""
+    err = Terminal()
+    Console(io.StringIO(), err, {"TERM": "xterm"}).progress("x" * 300)
+    assert err.getvalue() == "x" * 79
+
+
+def test_what_is_ours_is_set_off() -> None:
+    """On a terminal `job:` and ids have colours, quoted evidence has none of ours."""
+    err = Terminal()
+    console = Console(io.StringIO(), err, {"TERM": "xterm"})
+    console.error(UsageError(Problem("no-such", "It is not there.", "job: quoted [no-id]")))
+    console.say("job: warning: mind this")
+    assert err.getvalue().splitlines() == [
+        "\x1b[31mjob:\x1b[0m It is not there. \x1b[2m[no-such]\x1b[0m",
+        "  job: quoted [no-id]",
+        "\x1b[33mjob: warning:\x1b[0m mind this",
+    ]
+
+
+def test_tables_are_aligned() -> None:
+    """Columns are as wide as their longest cell and no less than asked for; blanks at the end are left out."""
+    columns = (Column("TASK", 6), Column("STATE"), Column("TIME", right=True), Column("LOGS"))
+    rows = [("a", "RUNNING", "4 s", ""), ("worker:10", "NEW", "", "url")]
+    lines = aligned(columns, rows, PLAIN)
+    assert lines == ["TASK       STATE    TIME  LOGS", "a          RUNNING   4 s", "worker:10  NEW            url"]
+    assert aligned(columns, rows, Ink(on=True), 15)[1] == "a          \x1b[32mRUNN\x1b[0m"
 
 
 def test_json_keeps_other_letters() -> None:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from am.contract import states
 from am.contract.events import JobEnded
 from am.contract.job import split_task
-from yarn_submitter.cli.console import Console
+from yarn_submitter.cli.console import PLAIN, Console, Ink
 from yarn_submitter.feed import Item
 from yarn_submitter.job import Job
 from yarn_submitter.livelog import follow_output
 from yarn_submitter.monitor import JobView, TaskView, apply, begin, document
 from yarn_submitter.nodemanager import NodeManager
 from yarn_submitter.units import seconds_text
+
+if TYPE_CHECKING:  # a pipe needs no picture
+    from yarn_submitter.cli.live import LiveTable
 
 _HINT_S = 8.0
 _TAIL_LINES = 50
@@ -54,6 +58,11 @@ class Follower:
         self._arrivals: queue.Queue[Any] = queue.Queue()
         self._tails: dict[str, tuple[threading.Thread, threading.Event]] = {}
         self._began = time.monotonic()
+        self._live: LiveTable | None = None
+        if console.live and not only_output:
+            from yarn_submitter.cli.live import LiveTable
+
+            self._live = LiveTable(console, self._view)
 
     def run(self) -> int:
         """Follow until the verdict; return the job's exit code.
@@ -62,11 +71,20 @@ class Follower:
             SubmitterError: Neither agent nor cluster can be asked any more; the job goes on.
         """
         threading.Thread(target=self._pump, daemon=True).start()
+        with self._live.shown() if self._live else contextlib.nullcontext():
+            verdict = self._listen()
+            self._drain()
+        return self._finish(verdict)
+
+    def _listen(self) -> JobEnded:
         while self._view.verdict is None:
             try:
-                arrival = self._arrivals.get(timeout=_HINT_S)
+                arrival = self._arrivals.get(timeout=self._live.wait_s() if self._live else _HINT_S)
             except queue.Empty:
-                self._why_still_waiting()
+                if self._live:
+                    self._live.draw()
+                else:
+                    self._why_still_waiting()
                 continue
             if isinstance(arrival, Exception):
                 raise arrival
@@ -76,8 +94,9 @@ class Follower:
                 self._console.say(arrival.text)
             else:
                 self._show(arrival)
-        self._drain()
-        return self._finish(self._view.verdict)
+            if self._live:
+                self._live.changed(self._view)
+        return self._view.verdict
 
     def _pump(self) -> None:
         try:
@@ -88,7 +107,10 @@ class Follower:
 
     def _show(self, item: Item) -> None:
         before, self._view = self._view, apply(self._view, item)
-        if not self._only_output:
+        if self._live:
+            if self._view.waiting and self._view.waiting != before.waiting and not self._live.tells(self._view):
+                self._console.say(self._view.waiting)
+        elif not self._only_output:
             self._phase(before)
         for name, task in self._view.tasks.items():
             known = before.tasks.get(name)  # a newer agent may have tasks that the plan has not
@@ -116,17 +138,23 @@ class Follower:
             self._console.say(text)
 
     def _task(self, task: TaskView) -> None:
-        role, index = split_task(task.task)
         if not self._json and not self._only_output:
-            info = f"[TaskInfo] name: {role}, index: {index}, url: {task.log_url}, status: {task.state}"
-            self._console.out(f"Task status updated: {info}")
-            if task.log_url and f"logs {task.task}" not in self._said:
-                self._said.add(f"logs {task.task}")
-                self._console.out(f"Logs for {role} {index} at: {task.log_url}")
+            self._task_info(task)
         if task.state == states.RUNNING and self._shows(task.task):
             self._start_tail(task)
         if task.state in states.TASK_ENDED and task.task in self._tails:
             self._tails[task.task][1].set()
+
+    def _task_info(self, task: TaskView) -> None:
+        role, index = split_task(task.task)
+        ink = self._console.out_ink
+        if not self._live or not self._console.stdout.isatty():  # who looks at the table need not read this
+            state = ink.state(task.state)
+            info = f"[TaskInfo] name: {role}, index: {index}, url: {task.log_url}, status: {state}"
+            self._console.out(f"Task status updated: {info}")
+        if task.log_url and f"logs {task.task}" not in self._said:
+            self._said.add(f"logs {task.task}")
+            self._console.out(f"Logs for {role} {index} at: {task.log_url}")
 
     def _start_tail(self, task: TaskView) -> None:
         ended = threading.Event()
@@ -175,17 +203,21 @@ class Follower:
             return verdict.exit_code
         if self._json:
             self._console.out_json(document(self._view, self._job.plan, self._job.application_id))
-        for line in end_lines(verdict, self._job, time.monotonic() - self._began):
+        if self._live:
+            for line in self._live.last(self._view):
+                self._console.say(line)
+        for line in end_lines(verdict, self._job, time.monotonic() - self._began, self._console.err_ink):
             self._console.say(line)
         return verdict.exit_code
 
 
-def end_lines(verdict: JobEnded, job: Job, took_s: float) -> list[str]:
+def end_lines(verdict: JobEnded, job: Job, took_s: float, ink: Ink = PLAIN) -> list[str]:
     """Return what is said at the end of a job."""
     name = job.plan.name
+    state = ink.state(verdict.state)
     if verdict.state == states.SUCCEEDED:
-        return [f"job {name} SUCCEEDED in {seconds_text(took_s)}"]
-    lines = [f"job {name} {verdict.state}: {verdict.message} [{verdict.problem}]"]
+        return [f"job {name} {state} in {seconds_text(took_s)}"]
+    lines = [f"job {name} {state}: {verdict.message} [{verdict.problem}]"]
     lines += [f"  | {line}" for line in verdict.tail.splitlines()[-_TAIL_LINES:]]
     where = f" {verdict.task}" if verdict.task else ""
     lines.append(f"  next: job logs {job.id}{where}{job.site.option}")

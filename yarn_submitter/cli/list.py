@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 
-from yarn_submitter.cli.console import Console
+from yarn_submitter.cli.console import Column, Console, aligned
 from yarn_submitter.cli.job_arguments import add_cluster
 from yarn_submitter.job import ours
 from yarn_submitter.rest import App
@@ -15,6 +15,10 @@ from yarn_submitter.units import seconds_text
 NAME = "list"
 HELP = "list jobs"
 SCHEMA = 1
+_COLUMNS = (
+    *(Column("APPLICATION ID", 31), Column("NAME", 19), Column("STATE", 9)),
+    *(Column("QUEUE", 13), Column("STARTED", 16), Column("TIME")),
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Run the verb."""
-    site = open_site(args.cluster)
+    site = open_site(args.cluster, overrides=args.set)
     apps = site.resource_manager.list_apps(
         user="" if args.all_users else site.user, tags=("yarn-submitter",), types=("skein",)
     )
@@ -36,8 +40,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if not jobs:
         console.say("no jobs; start one with: job run")
         return 0
-    lines = [f"{'APPLICATION ID':<32} {'NAME':<20} {'STATE':<10} {'QUEUE':<14} {'STARTED':<17} TIME"]
-    console.out("\n".join(lines + [_line(app) for _, app in jobs]))
+    console.out("\n".join(aligned(_COLUMNS, [_cells(app) for _, app in jobs], console.out_ink)))
     return 0
 
 
@@ -48,10 +51,10 @@ def state_of(app: App) -> str:
     return "KILLED" if "KILLED" in (app.state, app.final_status) else app.final_status
 
 
-def _line(app: App) -> str:
+def _cells(app: App) -> tuple[str, ...]:
     started = time.strftime("%Y-%m-%d %H:%M", time.localtime(app.started_s))
     took = seconds_text((app.finished_s or time.time()) - app.started_s)
-    return f"{app.id:<32} {app.name[:20]:<20} {state_of(app):<10} {app.queue:<14} {started:<17} {took}"
+    return app.id, app.name[:20], state_of(app), app.queue, started, took
 
 
 def _document(job_id: str, app: App) -> dict[str, object]:
