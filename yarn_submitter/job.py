@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,18 +16,23 @@ from am.contract import job as contract
 from am.contract.events import JobEnded
 from am.contract.job import JobPlan
 from yarn_submitter.agentdoor import AgentGoneError
-from yarn_submitter.errors import Problem, UsageError
+from yarn_submitter.errors import Problem, StagingError, SubmitterError, UsageError
 from yarn_submitter.feed import Feed
 from yarn_submitter.monitor import JobView, TaskView, begin, fold
 from yarn_submitter.rest import App
 from yarn_submitter.site import Site
+from yarn_submitter.store import FileStatus
 from yarn_submitter.yarn import application_dir
 
 if TYPE_CHECKING:  # `job show` waits for nothing and reads no logs
     from yarn_submitter.outputs import LogLine
     from yarn_submitter.watch import Watch
 
+_TAGGED = "yarn-submitter"
 _TAG = "ys-id:"
+_ENDED = ("FINISHED", "FAILED", "KILLED")
+_SWEPT = 30
+_PART_S = 60.0  # an agent that YARN has just told to end may be about to rename what it writes
 _JOB_ID = re.compile(r"\d{8}t\d{6}-[0-9a-f]{6}\Z")
 _APPLICATION_ID = re.compile(r"application_\d+_\d+\Z")
 
@@ -162,9 +170,56 @@ class Job:
         The agent and Skein's ApplicationMaster do so at the end; for a job whose verdict comes from YARN, who may have
         lost both, whoever reads the verdict does it.
         """
-        self.site.store.delete(contract.staging_dir(self.plan.job_dir), recursive=True)
-        if self.application_id:
-            self.site.store.delete(application_dir(self.plan.user, self.application_id), recursive=True)
+        _sweep(self.site, self.plan.job_dir, self.plan.user, self.application_id)
+
+
+def _sweep(site: Site, job_dir: str, owner: str, application_id: str) -> None:
+    site.store.delete(contract.staging_dir(job_dir), recursive=True)
+    for directory in (contract.history_dir(job_dir), contract.spec_dir(job_dir)):
+        for file in _listed(site, directory):
+            if file.name.endswith(contract.PART) and time.time() - file.mtime_ms / 1000 > _PART_S:
+                site.store.delete(file.path)
+    if application_id:
+        site.store.delete(application_dir(owner, application_id), recursive=True)
+
+
+def _listed(site: Site, directory: str) -> list[FileStatus]:
+    try:
+        return site.store.list(directory)
+    except StagingError:  # there is none
+        return []
+
+
+def sweep_ended(site: Site, jobs: Sequence[tuple[str, App]] | None = None) -> None:
+    """Sweep this user's newest jobs that ended without the time to do it themselves: their master was killed.
+
+    Costs one request for each of at most `_SWEPT` jobs, one for all of them, and more only where something is left.
+    What does not succeed is left to the next time; nothing is raised for want of a cluster that answers.
+
+    Args:
+        site: The cluster.
+        jobs: As `ours` returns them; None: they are asked for.
+    """
+    with contextlib.suppress(SubmitterError):
+        if jobs is None:
+            jobs = ours(site.resource_manager.list_apps(user=site.user, tags=(_TAGGED,), states=_ENDED))
+        ended = [(job_id, app) for job_id, app in jobs if app.ended and app.user == site.user and _JOB_ID.match(job_id)]
+        # A success is told to YARN by the agent, which sweeps before.
+        ended = [(job_id, app) for job_id, app in ended if app.final_status != "SUCCEEDED"][:_SWEPT]
+        if not ended:
+            return
+        of_skein = {status.name for status in _listed(site, application_dir(site.user, "").rstrip("/"))}
+        for job_id, app in ended:
+            job_dir = site.paths.job(job_id)
+            if app.id in of_skein or site.store.status(contract.staging_dir(job_dir)) is not None:
+                _sweep(site, job_dir, site.user, app.id)
+
+
+def sweep_within(deadline_s: float, site: Site, jobs: Sequence[tuple[str, App]] | None = None) -> None:
+    """Do as `sweep_ended`, and return after `deadline_s` whatever has been done: a store may not answer."""
+    sweeping = threading.Thread(target=sweep_ended, args=(site, jobs), name="sweep", daemon=True)
+    sweeping.start()
+    sweeping.join(deadline_s)
 
 
 def ours(apps: Sequence[App]) -> list[tuple[str, App]]:

@@ -20,6 +20,7 @@ from am.contract import wire
 from am.contract.codec import from_json
 from yarn_submitter.envpack.pack import agent_env
 from yarn_submitter.errors import Problem, StagingError, SubmitterError
+from yarn_submitter.job import sweep_ended
 from yarn_submitter.localfiles import LocalFile, describe
 from yarn_submitter.plan import SubmissionPlan, substitute
 from yarn_submitter.site import Site
@@ -87,6 +88,7 @@ def submit(
         contextlib.closing(yarn or SkeinYarn(site.environ, progress)) as door,
         ThreadPoolExecutor(_WRITERS) as pool,  # what is being written lies there before anything is removed
     ):
+        pool.submit(sweep_ended, site)
         code, code_hash = code_zip()
         python = describe(str(agent_archive or agent_env(progress)))
         staged = stage([python, *plan.staged], site.store, site.paths, progress)

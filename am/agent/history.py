@@ -16,7 +16,7 @@ import typing
 from urllib.parse import urlsplit
 
 from am.agent import words
-from am.contract.job import agent_file, history_dir, staging_dir
+from am.contract.job import PART, agent_file, history_dir, staging_dir
 
 if typing.TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,7 +81,7 @@ class WebHdfsStore:
         """
         directory, _, name = path.rpartition("/")
         with self._errors(f"writing {name}") as client:
-            beside = f"{directory}/.{name}.part"
+            beside = f"{directory}/.{name}{PART}"
             client.write(beside, data=text.encode(), overwrite=True, permission=mode)  # makes the directories too
             if replace:
                 client.delete(path)

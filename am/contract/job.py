@@ -24,6 +24,8 @@ SOURCE_ARCHIVE = ".ys.src.tar.gz"
 # Skein puts the job's own certificate and key there under these names (Skein 0.8.2, seen).
 CERTIFICATE_FILE = ".skein.crt"
 KEY_FILE = ".skein.pem"
+# How the name of a file of the agent ends while it is written, beside its place.
+PART = ".part"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from client_fakes import APP, JOB, USER, PretendCluster, job_plan, pretend_cluster
+from client_fakes import APP, JOB, USER, FakeYarn, PretendCluster, job_plan, pretend_cluster
 from fakes import SECRET, AgentThread, plan, role, write_job_files
-from httpstandin import closed_port
+from httpstandin import Reply, Request, closed_port
 
 from am.contract import states, wire
 from am.contract.events import AgentStarted, JobEnded
 from am.contract.job import CERTIFICATE_FILE, access_file, agent_file, staging_dir
 from yarn_submitter.errors import DeniedError, SubmitterError, UsageError
-from yarn_submitter.job import find_job, ours
+from yarn_submitter.job import find_job, ours, sweep_ended, sweep_within
+from yarn_submitter.load import load
+from yarn_submitter.plan import plan as plan_of
+from yarn_submitter.submit import submit
 
+WORKER = ["--num_workers", "1", "--worker_resources", "memory=1G", "--worker_launch_cmd", "true"]
 OTHER_APP, OTHER_JOB = "application_1700000000000_0002", "20260102t030405-bbbbbb"
 
 
@@ -191,10 +197,101 @@ def test_sweeping_leaves_the_jobs_record(cluster: PretendCluster) -> None:
     assert cluster.names(f"/user/{USER}/.skein") == [f"{OTHER_APP}/skein.jar"]
 
 
+def leave_behind(cluster: PretendCluster, app_id: str, job_id: str, state: str, **changes: str) -> str:
+    """Let there be a job in this state with all that one can leave; return its directory."""
+    cluster.add_app(state, app_id, job_id, **changes)
+    job_dir: str = job_plan(job_id).job_dir
+    cluster.put(f"{staging_dir(job_dir)}/secret", "x")
+    cluster.put(f"{job_dir}/history/.1-1.jsonl.part", "x")
+    cluster.put(f"{job_dir}/history/1-0.jsonl", "x")
+    cluster.put(f"/user/{USER}/.skein/{app_id}/skein.jar", "x")
+    return job_dir
+
+
+@pytest.mark.parametrize("asked", ["list", "nothing", "submit"])
+def test_what_killed_jobs_left_goes(cluster: PretendCluster, tmp_path: Path, asked: str) -> None:
+    """Of jobs that ended and are mine; what is a job's record stays, and a job that lives keeps all it has."""
+    ends: dict[str, tuple[str, dict[str, str]]] = {
+        "application_1700000000000_0011": ("FAILED", {"finalStatus": "FAILED"}),
+        "application_1700000000000_0012": ("KILLED", {"finalStatus": "KILLED"}),
+        "application_1700000000000_0013": ("FINISHED", {"finalStatus": "FAILED"}),
+    }
+    left: dict[str, tuple[str, dict[str, str]]] = {
+        "application_1700000000000_0014": ("RUNNING", {}),
+        "application_1700000000000_0015": ("ACCEPTED", {}),
+        "application_1700000000000_0016": ("KILLED", {"finalStatus": "KILLED", "user": "bob"}),
+    }
+    dirs = {
+        app_id: leave_behind(cluster, app_id, f"20260102t030405-{app_id[-6:]}".replace("_", "a"), state, **changes)
+        for app_id, (state, changes) in {**ends, **left}.items()
+    }
+    before = {app_id: cluster.names(dirs[app_id]) for app_id in left}
+    if asked == "submit":
+        spec, _ = load(["--name", "x", "--input_path", "", "--framework", "generic", *WORKER])
+        (tmp_path / "agent.tar.gz").write_bytes(b"x")
+        submit(plan_of(spec, {}), cluster.site(), lambda _: None, FakeYarn(cluster), tmp_path / "agent.tar.gz")
+    else:
+        site = cluster.site()
+        jobs = ours(site.resource_manager.list_apps()) if asked == "list" else None
+        sweep_within(20, site, jobs)
+    assert {app_id: cluster.names(dirs[app_id]) for app_id in ends} == {
+        app_id: ["history/1-0.jsonl"] for app_id in ends
+    }
+    assert {app_id: cluster.names(dirs[app_id]) for app_id in left} == before
+    assert set(left) <= {name.partition("/")[0] for name in cluster.names(f"/user/{USER}/.skein")}
+    assert not set(ends) & {name.partition("/")[0] for name in cluster.names(f"/user/{USER}/.skein")}
+
+
+def test_a_sweep_is_cheap(cluster: PretendCluster) -> None:
+    """However many jobs have ended: one listing of each, one look for each of the newest, nothing about successes."""
+    for number in range(100, 160):
+        cluster.add_app("KILLED", f"application_1700000000000_0{number}", f"20260102t030405-000{number}")
+    for number in range(200, 260):
+        names = (f"application_1700000000000_0{number}", f"20260102t030405-000{number}")
+        cluster.add_app("FINISHED", *names, finalStatus="SUCCEEDED")
+    before = len(cluster.asked)
+    sweep_ended(cluster.site())
+    asked = [request.params.get("op", request.path) for request in cluster.asked[before:]]
+    assert asked == ["/ws/v1/cluster/apps", "LISTSTATUS", *["GETFILESTATUS"] * 30]
+
+
+def test_an_agent_that_still_writes_is_left_alone(cluster: PretendCluster) -> None:
+    """YARN has ended the job, its agent writes its last lines: the file that it is about to rename stays."""
+    job_dir = leave_behind(cluster, OTHER_APP, OTHER_JOB, "KILLED", finalStatus="KILLED")
+    entry = {"pathSuffix": ".1-1.jsonl.part", "type": "FILE", "length": 1, "permission": "644"}
+    young = {"FileStatuses": {"FileStatus": [{**entry, "modificationTime": int(time.time() * 1000)}]}}
+
+    def listing(request: Request) -> Reply | None:
+        mine = request.params.get("op") == "LISTSTATUS" and request.path.endswith(f"{job_dir}/history")
+        return Reply(body=json.dumps(young).encode()) if mine else None
+
+    cluster.faults.append(listing)
+    sweep_ended(cluster.site())
+    assert cluster.names(job_dir) == ["history/.1-1.jsonl.part", "history/1-0.jsonl"]
+
+
+def test_a_sweep_never_fails(cluster: PretendCluster) -> None:
+    """The store refuses: the next one may have more luck."""
+    leave_behind(cluster, OTHER_APP, OTHER_JOB, "KILLED", finalStatus="KILLED")
+    cluster.faults.append(lambda request: Reply(403, b"{}") if "op" in request.params else None)
+    sweep_ended(cluster.site())
+    assert any("op" in request.params for request in cluster.asked)
+
+
+def test_a_sweep_keeps_nobody_waiting(cluster: PretendCluster) -> None:
+    """Nobody answers: it goes on beside."""
+    release = threading.Event()
+    cluster.faults.append(lambda _: Reply(503, b"") if release.wait(20) else None)
+    sweep_within(0.05, cluster.site())
+    (sweeping,) = [thread for thread in threading.enumerate() if thread.name == "sweep"]
+    cluster.faults.clear()
+    release.set()
+    sweeping.join(20)
+    assert not sweeping.is_alive()
+
+
 def test_a_refused_kill_is_told(cluster: PretendCluster) -> None:
     """Who may not end a job learns that."""
-    from httpstandin import Reply
-
     cluster.faults.append(lambda request: Reply(403, b"{}") if request.method == "PUT" else None)
     with pytest.raises(DeniedError, match="rm-denied"):
         find_job(cluster.site(), JOB).kill("")
