@@ -30,6 +30,7 @@ class TaskView:
     ended_s: float = 0.0
     exit_code: int | None = None
     problem: str = ""
+    ports: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -107,9 +108,8 @@ def _app_seen(view: JobView, app: App | None) -> JobView:
 def _task_event(view: JobView, item: Any) -> JobView:
     before = view.tasks.get(item.task, TaskView(item.task))
     if isinstance(item, events.TaskRegistered):
-        after = TaskView(
-            item.task, states.READY, item.attempt, item.host, item.container_id, item.node_http, item.log_url
-        )
+        where = (item.host, item.container_id, item.node_http, item.log_url)
+        after = TaskView(item.task, states.READY, item.attempt, *where, ports=item.ports)
     elif isinstance(item, events.TaskStarted):
         after = dataclasses.replace(before, state=states.RUNNING, started_s=item.time)
     elif isinstance(item, events.TaskExited):
@@ -138,6 +138,17 @@ def _ended(view: JobView, verdict: events.JobEnded) -> JobView:
     return dataclasses.replace(view, state=verdict.state, tasks=tasks, verdict=verdict, waiting="")
 
 
+def links(view: JobView, plan: JobPlan) -> dict[str, str]:
+    """Return label -> URL of the job's quicklinks, and of its TensorBoard, whose tasks have a host by now."""
+    found = {}
+    for link in plan.quicklinks:
+        task = view.tasks.get(link.task)
+        port = link.port or (task.ports[0] if task and task.ports else 0)
+        if task and task.host and port:
+            found[link.label] = f"{link.protocol}://{task.host}:{port}"
+    return found
+
+
 def document(view: JobView, plan: JobPlan, application_id: str) -> dict[str, Any]:
     """Return the view as JSON values (schema 1, see docs/json.md)."""
     verdict = view.verdict
@@ -160,6 +171,7 @@ def document(view: JobView, plan: JobPlan, application_id: str) -> dict[str, Any
         "checkpoint_path": plan.checkpoint_path,
         "saved_model_path": plan.saved_model_path,
         "job_dir": plan.job_dir,
+        "links": [{"label": label, "url": url} for label, url in links(view, plan).items()],
         "tasks": [
             {
                 "task": task.task,

@@ -57,10 +57,13 @@ class Watch:
         """Fail when something is left; what ends by itself within its deadline has ended well."""
         until("every application has ended", lambda: not self._live(), 45)
         until("no process of a job lives", lambda: not self._processes(), 30)
-        stray = set(self._stray()) - self._before
-        assert not stray, f"left on HDFS: {sorted(stray)}"
+        # Skein's ApplicationMaster removes its own directory after it has told YARN that it ends.
+        until(lambda: f"nothing left on HDFS: {sorted(self._left())}", lambda: not self._left(), 10)
         fresh = temporary_files() - self._temporary
         assert not fresh, f"left in the temporary directory: {sorted(fresh)}"
+
+    def _left(self) -> set[str]:
+        return set(self._stray()) - self._before
 
     def _live(self) -> list[str]:
         return [app.id for app in self._site.resource_manager.list_apps() if not app.ended]

@@ -33,14 +33,14 @@ class Result:
         return json.loads(self.out)
 
 
-def until(what: str, condition: Callable[[], Any], deadline_s: float = 30.0) -> Any:
-    """Return the first true value of `condition`; fail with `what` after the deadline."""
+def until(what: str | Callable[[], str], condition: Callable[[], Any], deadline_s: float = 30.0) -> Any:
+    """Return the first true value of `condition`; fail with `what`, or what it returns, after the deadline."""
     pause, end = threading.Event(), time.monotonic() + deadline_s
     while True:
         value = condition()
         if value:
             return value
-        assert time.monotonic() < end, f"not within {deadline_s:g} s: {what}"
+        assert time.monotonic() < end, f"not within {deadline_s:g} s: {what if isinstance(what, str) else what()}"
         pause.wait(0.1)
 
 

@@ -20,9 +20,10 @@ from am.contract.events import (
     TaskUploaded,
     Waiting,
 )
+from am.contract.job import Quicklink
 from yarn_submitter.facts import Amount
 from yarn_submitter.feed import AppSeen
-from yarn_submitter.monitor import JobView, TaskView, apply, begin, document, fold
+from yarn_submitter.monitor import JobView, TaskView, apply, begin, document, fold, links
 from yarn_submitter.rest import App
 
 PLAN = job_plan()
@@ -181,6 +182,7 @@ def test_the_document_of_a_live_job() -> None:
         "checkpoint_path": PLAN.checkpoint_path,
         "saved_model_path": PLAN.saved_model_path,
         "job_dir": PLAN.job_dir,
+        "links": [],
         "tasks": found["tasks"],
     }
     assert found["tasks"][1] == {
@@ -215,3 +217,18 @@ def test_every_event_is_folded() -> None:
     for item in (UP, REGISTERED, GANG, STARTED, exited("worker:0", 0), TaskUploaded(1.0, "chief:0", 1, 1, 1),
                  Waiting(1.0, "x"), JobStopping(1.0, "x"), GOOD, app("RUNNING")):  # fmt: skip
         assert apply(view, item) != view, item
+
+
+def test_links_name_hosts_that_are_known() -> None:
+    """A link appears with its task's host; port 0 is the port that the task published."""
+    plan = dataclasses.replace(
+        PLAN, quicklinks=(Quicklink("UI", "https", "worker:0", 8443), Quicklink("Board", "http", "worker:0", 0))
+    )
+    assert links(begin(plan), plan) == {}
+    up = dataclasses.replace(REGISTERED, ports=(2222,))
+    view = fold(begin(plan), [UP, up, STARTED])
+    assert links(view, plan) == {"UI": "https://nm2:8443", "Board": "http://nm2:2222"}
+    assert document(view, plan, "application_1_0001")["links"] == [
+        {"label": "UI", "url": "https://nm2:8443"},
+        {"label": "Board", "url": "http://nm2:2222"},
+    ]
