@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -131,10 +130,7 @@ def _cells(task: TaskView) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def _before_signals(console: Console) -> Iterator[None]:
-    """Erase what is drawn before a signal does what it does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals are the main thread's
-        return
+    """Erase what is drawn before a signal does what it does; for the main thread."""
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     ours = [number for number in _SIGNALS if before[number] == signal.SIG_DFL]
 
