@@ -77,7 +77,10 @@ def serving(answer: Callable[[Request], Reply], host: str = "127.0.0.1") -> Iter
         def log_message(self, *arguments: object) -> None:
             """Stay silent."""
 
-    server = ThreadingHTTPServer((host, 0), Handler)
+    class Server(ThreadingHTTPServer):
+        request_queue_size = 64  # a client that asks everything at once; beyond the default of 5 it waits a second
+
+    server = Server((host, 0), Handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from yarn_submitter.caps import over_caps
 from yarn_submitter.envpack.check import archive_problems, inspect_archive
 from yarn_submitter.errors import DeniedError, Problem, SubmitterError, UsageError
 from yarn_submitter.findings import NOTE, REFUSED, Finding
@@ -162,6 +163,7 @@ def _own_findings(spec: JobSpec, files: Mapping[str, LocalFile], site: Site) -> 
     """Yield what this machine knows of the job by itself."""
     yield from _one("programs", "", "java and yarn", "found", launch_problems(site.environ))
     yield from _framework(spec)
+    yield from _one("site", "", "what the site allows", "yes", over_caps(spec, site.settings))
     for path in dict.fromkeys(item.remote for item in _localizations(spec) if item.archive):
         if path in files and not files[path].is_tree:
             problems = archive_problems(inspect_archive(Path(path)), needs_python=False)

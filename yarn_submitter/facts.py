@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+from yarn_submitter.units import memory_text
 
 GPU = "yarn.io/gpu"
 
@@ -20,6 +23,22 @@ class Amount:
     def gpus(self) -> int:
         """Return the number of GPUs."""
         return self.others.get(GPU, 0)
+
+    def text(self) -> str:
+        """Return it for people, without what is 0: `4 GiB, 2 vcores, 1 GPU`; empty when it is nothing."""
+        words = [memory_text(self.memory_mib)] if self.memory_mib else []
+        counts = {"vcore": self.vcores, "GPU": self.gpus}
+        words += [count_text(count, what) for what, count in counts.items() if count]
+        return ", ".join([*words, *(f"{count} {kind}" for kind, count in self.others.items() if count and kind != GPU)])
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON values; `others` by full name, GPUs among them."""
+        return {"memory_mib": self.memory_mib, "vcores": self.vcores, "others": dict(self.others)}
+
+
+def count_text(count: int, what: str) -> str:
+    """Return `1 node`, `2 nodes`."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 @dataclass(frozen=True)
@@ -208,7 +227,8 @@ class ClusterFacts:
         nodes: Every NodeManager that the ResourceManager lists.
         resource_types: Names beyond memory and vcores that the cluster knows, such as `yarn.io/gpu`.
         labels: Every node label; None when not known.
-        places: Path -> what this user finds there, of the paths that were asked about.
+        readable: Path -> what this user finds there, of the paths that shall be read.
+        writable: The same of those that shall be written.
         launchers: How some nodes start containers, if that was asked.
         namesakes: Application ids of the user's live jobs with the name that was asked about.
     """
@@ -217,7 +237,8 @@ class ClusterFacts:
     nodes: tuple[Node, ...]
     resource_types: tuple[str, ...] = ()
     labels: tuple[Label, ...] | None = None
-    places: Mapping[str, Place] = field(default_factory=dict)
+    readable: Mapping[str, Place] = field(default_factory=dict)
+    writable: Mapping[str, Place] = field(default_factory=dict)
     launchers: tuple[Launcher, ...] = ()
     namesakes: tuple[str, ...] = ()
 

@@ -40,7 +40,7 @@ def place_findings(wants: Sequence[Want], facts: ClusterFacts) -> Iterator[Findi
     """Yield what is to be said of every path of a job."""
     for want in wants:
         asked = "readable" if want.reads else "writable"
-        place = facts.places.get(want.path) if want.path else None
+        place = (facts.readable if want.reads else facts.writable).get(want.path)
         if place is None:
             yield Finding(want.kind, want.uri, asked, "not looked at: not on the cluster's own HDFS", UNKNOWN)
             continue

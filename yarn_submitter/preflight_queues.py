@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from yarn_submitter.errors import Problem
 from yarn_submitter.facts import ClusterFacts, Queue
 from yarn_submitter.findings import NOTE, OK, REFUSED, Finding
-from yarn_submitter.preflight_sizes import RoleAsk, amount_text, rounded
+from yarn_submitter.preflight_sizes import RoleAsk, rounded
 from yarn_submitter.units import memory_text
 
 
@@ -100,7 +100,7 @@ def share_findings(agent: RoleAsk, queue: Queue, facts: ClusterFacts) -> Iterato
         verdict = NOTE
         sentence = (
             f"Queue {queue.path} has no room for one more ApplicationMaster now: they may use "
-            f"{amount_text(part.am_limit)} and use {amount_text(part.am_used)}. The job waits until another one ends."
+            f"{part.am_limit.text()} and use {part.am_used.text()}. The job waits until another one ends."
         )
         evidence = f"{queue.active_apps} applications run there, {queue.pending_apps} wait"
         problem = Problem("am-share-used", sentence, evidence, "wait, or choose another queue: `job queues`")

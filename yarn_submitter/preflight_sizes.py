@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from yarn_submitter.errors import Problem
-from yarn_submitter.facts import GPU, Amount, ClusterFacts, Node, Queue, largest, total
+from yarn_submitter.facts import GPU, Amount, ClusterFacts, Node, Queue, count_text, largest, total
 from yarn_submitter.findings import NOTE, OK, REFUSED, UNKNOWN, Finding
 from yarn_submitter.units import memory_text
 
@@ -58,8 +58,8 @@ class _Kind:
 
 
 _MEMORY = _Kind("memory", "memory-too-large", lambda amount: amount.memory_mib, memory_text)
-_VCORES = _Kind("vcores", "vcores-too-large", lambda amount: amount.vcores, lambda count: _count(count, "vcore"))
-_GPUS = _Kind("gpu", "gpus-too-large", lambda amount: amount.gpus, lambda count: _count(count, "GPU"))
+_VCORES = _Kind("vcores", "vcores-too-large", lambda amount: amount.vcores, lambda count: count_text(count, "vcore"))
+_GPUS = _Kind("gpu", "gpus-too-large", lambda amount: amount.gpus, lambda count: count_text(count, "GPU"))
 
 
 @dataclass(frozen=True)
@@ -165,10 +165,10 @@ def _role_findings(role: RoleAsk, queue: Queue | None, facts: ClusterFacts) -> I
         yield Finding(kind.name, role.name, kind.text(asked), available, REFUSED if problem else OK, problem)
     counted = _counted(ask, facts)
     if fine and nodes and not any(_fitting(node.total, _rounded(role, queue).amount, counted) for node in nodes):
-        sentence = f"{role.name} asks {amount_text(ask)}, and no node{_with(role.label)} has all of that together."
-        evidence = "\n".join(f"{node.id}: {amount_text(node.total)}" for node in nodes[:SHOWN])
+        sentence = f"{role.name} asks {ask.text()}, and no node{_with(role.label)} has all of that together."
+        evidence = "\n".join(f"{node.id}: {node.total.text()}" for node in nodes[:SHOWN])
         problem = Problem("no-node-fits", sentence, evidence, f"ask for {role.name} what one of the nodes has")
-        yield Finding("one node", role.name, amount_text(ask), "no node has it", REFUSED, problem)
+        yield Finding("one node", role.name, ask.text(), "no node has it", REFUSED, problem)
 
 
 def _no_gpus(role: RoleAsk) -> Problem:
@@ -185,7 +185,7 @@ def _agent_findings(agent: RoleAsk, facts: ClusterFacts) -> Iterator[Finding]:
     available = f"{len(nodes)} nodes {kind}" if not nodes else f"{memory_text(_most_memory(nodes))} on nodes {kind}"
     sentence = f"The job's ApplicationMaster needs {asked} on a node {kind}, and no live node can give it that."
     evidence = "\n".join(
-        f"{node.id}: {amount_text(node.total)}, label {', '.join(node.labels) or '(none)'}"
+        f"{node.id}: {node.total.text()}, label {', '.join(node.labels) or '(none)'}"
         for node in facts.usable_nodes[:SHOWN]
     )
     problem = Problem("am-no-node", sentence, evidence, "name a label of live nodes for the job: --node_label LABEL")
@@ -200,10 +200,10 @@ def _gang_findings(gang: _Gang) -> Iterator[Finding]:
     """Yield one finding: whether these containers can run at the same time ever, and now."""
     together, there = total(gang.asks), total(node.total for node in gang.nodes)
     free = total(node.free for node in gang.nodes)
-    asked_by = ", ".join(f"{role.instances} x {role.name} {amount_text(role.amount)}" for role in gang.roles)
+    asked_by = ", ".join(f"{role.instances} x {role.name} {role.amount.text()}" for role in gang.roles)
     about = f"label {gang.label}" if gang.label else ""
-    asked = amount_text(together)
-    available = f"{amount_text(there)} on {_count(len(gang.nodes), 'node')}, free now {amount_text(free)}"
+    asked = together.text()
+    available = f"{there.text()} on {count_text(len(gang.nodes), 'node')}, free now {free.text()}"
     never = _never(gang, together, there)
     if never:
         too_large = Problem("gang-too-large", never, asked_by, "ask fewer instances or less for each")
@@ -220,7 +220,7 @@ def _gang_findings(gang: _Gang) -> Iterator[Finding]:
 
 def _never(gang: _Gang, together: Amount, there: Amount) -> str:
     """Return why these containers can never run at the same time; empty when they can, as far as can be known."""
-    nodes = f"the cluster's {_count(len(gang.nodes), 'node')}{_with(gang.label)}"
+    nodes = f"the cluster's {count_text(len(gang.nodes), 'node')}{_with(gang.label)}"
     have = "has" if len(gang.nodes) == 1 else "have"
     for kind in gang.kinds:
         asked, available = kind.of(together), kind.text(kind.of(there))
@@ -235,7 +235,7 @@ def _never(gang: _Gang, together: Amount, there: Amount) -> str:
     for role in gang.roles:
         fit = sum(_fitting(node.total, role.amount, gang.kinds) for node in gang.nodes)
         if fit < role.instances:
-            room = f"room for {fit} (of {amount_text(role.amount)} each)"
+            room = f"room for {fit} (of {role.amount.text()} each)"
             return f"The job needs {role.instances} x {role.name} at the same time, {nodes} {have} {room}."
     return ""
 
@@ -247,8 +247,8 @@ def _not_now(gang: _Gang, together: Amount, there: Amount) -> str:
         place = next((n for n, left in enumerate(free) if _fitting(left, ask, gang.kinds)), None)
         if place is None:
             left = total(node.free for node in gang.nodes)
-            most = amount_text(largest(node.free for node in gang.nodes)) or "nothing"
-            return f"free are {amount_text(left) or 'nothing'} on {_count(len(free), 'node')} (at most {most} on one)"
+            most = largest(node.free for node in gang.nodes).text() or "nothing"
+            return f"free are {left.text() or 'nothing'} on {count_text(len(free), 'node')} (at most {most} on one)"
         free[place] = _minus(free[place], ask)
     part = gang.queue.partition(gang.label) if gang.queue else None
     for kind in gang.kinds if part else ():
@@ -311,12 +311,3 @@ def _kind_of_nodes(label: str) -> str:
 
 def _with(label: str) -> str:
     return f" with label {label}" if label else ""
-
-
-def _count(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
-
-
-def amount_text(amount: Amount) -> str:
-    """Return an amount as text: `4 GiB, 2 vcores, 1 GPU`; empty when it is nothing."""
-    return ", ".join(kind.text(kind.of(amount)) for kind in _kinds(amount) if kind.of(amount))

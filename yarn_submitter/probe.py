@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +20,7 @@ from yarn_submitter.store import HdfsStore
 from yarn_submitter.webhdfs import WebHdfs
 
 REACH_S = 3.0
+_LANES = 8  # so many paths are looked at at the same time; a job may bring hundreds
 _EXECUTOR = "yarn.nodemanager.container-executor.class"
 _RUNTIMES = "yarn.nodemanager.runtime.linux.allowed-runtimes"
 
@@ -58,8 +59,8 @@ def ask(conf: HadoopConf, user: str, questions: Questions) -> ClusterFacts:
     queues, labels = start(manager.queues), start(manager.labels)
     nodes = start(lambda: _nodes_and_launchers(manager, NodeManager(user), questions.docker_labels))
     mine = start(lambda: _live_jobs(manager, user, questions.name))
-    reads = [start(partial(_readable, hdfs, path)) for path in dict.fromkeys(questions.reads)]
-    writes = [start(partial(_writable, hdfs, path)) for path in dict.fromkeys(questions.writes)]
+    reads = _look(partial(_readable, hdfs), questions.reads)
+    writes = _look(partial(_writable, hdfs), questions.writes)
     found = [problem for problem in (answer.result() for answer in reachable) if problem]
     if found:
         raise UnreachableError(*found)
@@ -71,7 +72,8 @@ def ask(conf: HadoopConf, user: str, questions: Questions) -> ClusterFacts:
         nodes=listed,
         resource_types=kinds([*(node.total for node in listed), *largest]),
         labels=_tuple(labels.result()),
-        places={place.path: place for place in (answer.result() for answer in (*reads, *writes))},
+        readable=_by_path(reads),
+        writable=_by_path(writes),
         launchers=launchers,
         namesakes=mine.result(),
     )
@@ -120,7 +122,22 @@ def _live_jobs(manager: ResourceManager, user: str, name: str) -> tuple[str, ...
     if not name:
         return ()
     apps = manager.list_apps(user=user, states=LIVE, tags=("yarn-submitter",), name=name)
-    return tuple(app.id for app in apps if app.name == name)
+    return tuple(app.id for app in apps if app.name == name and not app.ended)
+
+
+def _look(look: Callable[[str], Place], paths: Sequence[str]) -> list[Future[list[Place]]]:
+    """Look at every path once, a few at the same time."""
+    todo = list(dict.fromkeys(paths))
+    lanes = [todo[lane::_LANES] for lane in range(min(_LANES, len(todo)))]
+    return [start(partial(_each, look, lane)) for lane in lanes]
+
+
+def _each(look: Callable[[str], Place], paths: Sequence[str]) -> list[Place]:
+    return [look(path) for path in paths]
+
+
+def _by_path(lanes: Sequence[Future[list[Place]]]) -> dict[str, Place]:
+    return {place.path: place for lane in lanes for place in lane.result()}
 
 
 def _readable(hdfs: WebHdfs, path: str) -> Place:

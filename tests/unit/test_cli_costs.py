@@ -118,6 +118,8 @@ def test_help_and_mistakes_cost_nothing(words: list[str], tmp_path: Path) -> Non
         (["show", JOB], 206, 9),
         (["show", APP, "--json"], 206, 9),
         (["list"], 206, 1),
+        (["queues"], 206, 1),
+        (["nodes"], 206, 1),
         (["logs", JOB, "chief"], 212, 12),
         (["kill", JOB], 206, 9),
     ],

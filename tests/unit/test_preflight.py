@@ -151,9 +151,10 @@ YES = {want.path: Place(want.path) for want in WANTS}
 )
 def test_places(place, problem, said):
     """What is read must be there and readable, what is written a directory that may be written or made."""
-    facts = dataclasses.replace(TWO, places=YES)
+    facts = dataclasses.replace(TWO, readable=YES, writable=YES)
     assert told(facts, job(), wants=WANTS) == []
-    (found,) = told(dataclasses.replace(facts, places={**YES, place.path: place}), job(), wants=WANTS)
+    changed = {**YES, place.path: place}
+    (found,) = told(dataclasses.replace(facts, readable=changed, writable=changed), job(), wants=WANTS)
     assert found.id == problem
     assert said in found.text()
 

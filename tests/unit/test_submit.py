@@ -15,8 +15,7 @@ from httpstandin import Reply, Request
 
 from am.contract import wire
 from am.contract.job import JobPlan
-from yarn_submitter.check import refuse
-from yarn_submitter.errors import Problem, SubmitterError, UnreachableError, UsageError
+from yarn_submitter.errors import Problem, SubmitterError, UnreachableError
 from yarn_submitter.load import load
 from yarn_submitter.localfiles import describe
 from yarn_submitter.plan import SubmissionPlan, local_paths, plan
@@ -253,60 +252,3 @@ def test_ids_sort_by_time() -> None:
     early, late = new_id(1e9), new_id(2e9)
     assert early < late
     assert new_id(1e9) != early
-
-
-def refused(cluster: PretendCluster, *words: str) -> list[Problem]:
-    """Return why a job is refused by what the cluster is."""
-    spec, _ = load(words)
-    files = {path: describe(path, source=path == spec.source_dir) for path in local_paths(spec)}
-    with pytest.raises(UsageError) as found:
-        refuse(spec, files, cluster.site())
-    return list(found.value.problems)
-
-
-@pytest.mark.parametrize(
-    ("words", "ids"),
-    [
-        (["--framework", "pytorch", *SMALL], ["framework-not-yet"]),
-        (["--worker_resources", "memory=1G,fpga=1", *SMALL[2:]], ["resource-not-expressible"]),
-        (["--worker_resources", "memory=9000G", *SMALL[2:]], ["memory-too-large"]),
-        ([*SMALL, "--queue", "nowhere"], ["queue-unknown"]),
-        ([*SMALL, "--localization", "data:/opt/data"], ["localization-absolute"]),
-        ([*SMALL, "--localization", "hdfs://nn:9000/none:./x"], ["localization-missing"]),
-        ([*SMALL, "--localization", "/etc/passwd:./x"], []),
-        ([*SMALL, "--localization", "env.tar.gz#archive:./env"], ["archive-broken"]),
-        ([*SMALL, "--localization", "env.tar.gz:./env"], []),
-    ],
-)
-def test_what_cannot_work_is_refused(cluster: PretendCluster, words: list[str], ids: list[str]) -> None:
-    """Before anything is created, with every reason at once."""
-    before = dict(cluster.files)
-    job = ["--name", "x", "--input_path", ""]
-    if ids:
-        assert [problem.id for problem in refused(cluster, *job, *words)] == ids
-        both = refused(cluster, *job, *words, "--localization", "hdfs://nn:9000/other:./y")
-        assert sorted(problem.id for problem in both) == sorted([*ids, "localization-missing"])
-    else:
-        spec, _ = load([*job, *words])
-        refuse(spec, {path: describe(path) for path in local_paths(spec)}, cluster.site())
-    assert cluster.files == before
-
-
-def test_what_lies_on_the_cluster_is_not_refused(cluster: PretendCluster) -> None:
-    """A URI of the cluster's own HDFS that is there, and one of another file system, which is YARN's to find."""
-    words = ["--name", "x", "--input_path", "", *SMALL, "--localization", "hdfs://nn:9000/in:./x"]
-    spec, _ = load([*words, "--localization", "s3a://bucket/y:./y"])
-    refuse(spec, {}, cluster.site())
-
-
-def test_programs_that_submitting_needs(cluster: PretendCluster, tmp_path: Path) -> None:
-    """Java and yarn are looked for before anything else is done."""
-    for name in ("java", "yarn"):
-        (tmp_path / "cluster" / "bin" / name).unlink()
-    from yarn_submitter.site import open_site
-
-    spec, _ = load(JOBS["tensorflow"])
-    environ = {**cluster.environ, "PATH": str(tmp_path / "cluster" / "bin")}
-    with pytest.raises(UsageError) as found:
-        refuse(spec, {}, open_site("", environ))
-    assert [problem.id for problem in found.value.problems] == ["java-missing", "yarn-missing"]

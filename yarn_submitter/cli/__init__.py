@@ -23,7 +23,10 @@ VERBS = {
     "logs": "print the logs of a job's tasks",
     "kill": "end a job",
     "get": "fetch what a job left on the store",
+    "queues": "show the queues: shares, use, who may submit",
+    "nodes": "show the nodes: resources, what is free, labels, health",
     "pack": "make an environment archive",
+    "config": "the settings that count: show, check",
     "sandbox": "a real Hadoop on this machine",
 }
 DETACHED = 130
