@@ -17,6 +17,8 @@ from yarn_submitter.load import Controls, load
 from yarn_submitter.localfiles import LocalFile, describe
 from yarn_submitter.plan import SubmissionPlan, local_paths
 from yarn_submitter.plan import plan as plan_of
+from yarn_submitter.settings import JobDefaults, job_defaults
+from yarn_submitter.siteconfig import load_settings
 from yarn_submitter.spec import JobSpec
 from yarn_submitter.words import checked
 
@@ -52,7 +54,7 @@ class ListedJob:
     ended_s: float
 
 
-def job_from_words(words: Sequence[str], *, warn: Tell | None = None) -> JobSpec:
+def job_from_words(words: Sequence[str], *, cluster: str = "", warn: Tell | None = None) -> JobSpec:
     """Return the job that the words after `job run` describe.
 
         spec = job_from_words(["--name", "fit", "--framework", "generic", "--input_path", "",
@@ -60,66 +62,73 @@ def job_from_words(words: Sequence[str], *, warn: Tell | None = None) -> JobSpec
 
     Args:
         words: As a shell would pass them; options that steer the command and describe no job are refused.
+        cluster: As after `--cluster`; its resource profiles have names that the words may use.
         warn: Told of what is no fault and may not be meant.
 
     Raises:
         UsageError: With every fault.
     """
-    spec, controls = load(words)
-    for warning in controls.warnings:
-        if warn is not None:
-            warn(warning)
-    bare = Controls(warnings=controls.warnings)
-    steering = [
-        field.name
-        for field in dataclasses.fields(Controls)
-        if getattr(controls, field.name) != getattr(bare, field.name)
-    ]
+    profiles = job_defaults(load_settings(os.environ, (), cluster)).profiles
+    spec, controls = load(words, lambda _cluster, _set: JobDefaults(profiles=profiles))
+    _tell(controls.warnings, warn)
+    bare = dataclasses.asdict(Controls(warnings=controls.warnings))
+    steering = [name for name, value in dataclasses.asdict(controls).items() if value != bare[name]]
     if steering:
         sentence = f"--{steering[0]} steers the command job run and describes no job."
         raise UsageError(Problem("control-option", sentence, "", "leave it out; submit has arguments of its own"))
     return spec
 
 
-def job_from_file(path: str | os.PathLike[str], *, warn: Tell | None = None) -> JobSpec:
+def job_from_file(path: str | os.PathLike[str], *, cluster: str = "", warn: Tell | None = None) -> JobSpec:
     """Return the job that a file describes, as `job run -f` reads it.
 
         spec = job_from_file("job.yaml")
 
     Args:
         path: The file.
+        cluster: As after `--cluster`; its resource profiles have names that the file may use.
         warn: Told of what is no fault and may not be meant.
 
     Raises:
         UsageError: With every fault, each with the line it stands in.
     """
-    return job_from_words([f"-f={os.fspath(path)}"], warn=warn)
+    return job_from_words([f"-f={os.fspath(path)}"], cluster=cluster, warn=warn)
 
 
-def plan(spec: JobSpec) -> SubmissionPlan:
+def plan(spec: JobSpec, *, cluster: str = "") -> SubmissionPlan:
     """Check a job by the rules of `job run` and return what would be submitted; no cluster is asked.
 
         print(plan(spec).document()["roles"])
 
     Args:
         spec: The job. Relative local paths are taken from the current directory.
+        cluster: As after `--cluster`; empty: the one of the configuration or of HADOOP_CONF_DIR. What its site gives
+            to jobs that say nothing (a queue, variables, deadlines) is in the plan.
 
     Raises:
         UsageError: With every fault, in the words of `job run`.
     """
-    spec = checked(spec)
-    return plan_of(spec, local_files(spec))
+    return _planned(spec, cluster)[0]
 
 
-def submit(job: JobSpec | SubmissionPlan, *, cluster: str = "", progress: Tell | None = None) -> Job:
+def submit(
+    job: JobSpec | SubmissionPlan,
+    *,
+    cluster: str = "",
+    force: bool = False,
+    progress: Tell | None = None,
+    warn: Tell | None = None,
+) -> Job:
     """Check a job against its files and the cluster, bring it there, and return it; it runs on when this program ends.
 
         job = submit(spec, cluster="sandbox", progress=logging.info)
 
     Args:
-        job: The job, or its plan as `plan` returned it.
-        cluster: As after `--cluster`; empty: the cluster of HADOOP_CONF_DIR.
+        job: The job, or its plan as `plan` returned it for the same cluster.
+        cluster: As after `--cluster`; empty: the one of the configuration or of HADOOP_CONF_DIR.
+        force: Submit even when a check that may be wrong says no.
         progress: Told what is being done; a submission takes some seconds.
+        warn: Told of what the checks found and what does not stop the job.
 
     Raises:
         UsageError: The job cannot be right, or can never run on this cluster; with every reason.
@@ -128,20 +137,26 @@ def submit(job: JobSpec | SubmissionPlan, *, cluster: str = "", progress: Tell |
         DeniedError: The cluster refuses it to this user.
         KeyboardInterrupt: Nothing of the job is left, as after every error.
     """
-    from yarn_submitter.check import refuse
+    from yarn_submitter.check import check
     from yarn_submitter.job import Job
+    from yarn_submitter.overlay import with_properties
     from yarn_submitter.site import open_site
     from yarn_submitter.submit import submit as bring
 
-    spec = job.spec if isinstance(job, SubmissionPlan) else checked(job)
-    files = local_files(spec)
-    planned = plan_of(spec, files)
+    planned, files = _planned(job.spec if isinstance(job, SubmissionPlan) else job, cluster)
+    spec = planned.spec
     if isinstance(job, SubmissionPlan) and planned != job:
-        sentence = f"The local files of job {spec.name} are not what they were when it was planned."
+        sentence = f"Job {spec.name} is not what was planned: its local files or the site's settings have changed."
         raise UsageError(Problem("plan-outdated", sentence, "", "plan it again"))
     site = open_site(cluster)
-    refuse(spec, files, site)
-    submitted = bring(planned, site, progress or _silent)
+    with with_properties(site, spec.conf) as there:
+        found = check(spec, files, there)
+        found = found.forced() if force else found
+        refusal = found.refusal()
+        if refusal is not None:
+            raise refusal
+        _tell((note.text() for note in found.notes), warn)
+        submitted = bring(planned, there, progress or _silent)
     return Job(site, submitted.id, submitted.application_id, submitted.job)
 
 
@@ -152,7 +167,7 @@ def attach(name: str, *, cluster: str = "") -> Job:
 
     Args:
         name: Our id of it, YARN's, or its name: the one live job of that name, else the newest.
-        cluster: As after `--cluster`; empty: the cluster of HADOOP_CONF_DIR.
+        cluster: As after `--cluster`; empty: the one of the configuration or of HADOOP_CONF_DIR.
 
     Raises:
         UsageError: There is no such job [job-unknown], or several live ones share the name [job-ambiguous].
@@ -172,15 +187,15 @@ def list_jobs(
             attach(listed.id).kill("a better one is coming")
 
     Args:
-        cluster: As after `--cluster`; empty: the cluster of HADOOP_CONF_DIR.
+        cluster: As after `--cluster`; empty: the one of the configuration or of HADOOP_CONF_DIR.
         name: Only of this name.
         queue: Only in this queue.
         all_users: Those of every user, not only mine.
         live: Only those that have not ended.
     """
     from yarn_submitter.job import ours
+    from yarn_submitter.rest import LIVE
     from yarn_submitter.site import open_site
-    from yarn_submitter.watch import LIVE
 
     site = open_site(cluster)
     found = site.resource_manager.list_apps(
@@ -216,12 +231,10 @@ def as_completed(jobs: Iterable[Job], timeout_s: float | None = None) -> Iterato
     return watch.as_completed(jobs, timeout_s)
 
 
-def local_files(spec: JobSpec) -> dict[str, LocalFile]:
-    """Return what lies at each local path of a job.
-
-    Raises:
-        UsageError: One of them cannot be read. [file-unreadable]
-    """
+def _planned(spec: JobSpec, cluster: str) -> tuple[SubmissionPlan, dict[str, LocalFile]]:
+    """Return a job's plan, and what lies at each of its local paths."""
+    settings = load_settings(os.environ, (), cluster)
+    spec = checked(spec, job_defaults(settings))
     files = {}
     for path in local_paths(spec):
         try:
@@ -231,7 +244,7 @@ def local_files(spec: JobSpec) -> dict[str, LocalFile]:
             raise UsageError(
                 Problem("file-unreadable", sentence, str(error), "check the path and its rights")
             ) from error
-    return files
+    return plan_of(spec, files, settings.limits), files
 
 
 def _state(app: App) -> str:
@@ -239,6 +252,12 @@ def _state(app: App) -> str:
     if not app.ended:
         return app.state
     return "KILLED" if "KILLED" in (app.state, app.final_status) else app.final_status
+
+
+def _tell(sentences: Iterable[str], tell: Tell | None) -> None:
+    if tell is not None:
+        for sentence in sentences:
+            tell(sentence)
 
 
 def _silent(_said: str) -> None:

@@ -16,13 +16,12 @@ from am.contract.events import JobEnded
 from yarn_submitter.errors import LimitError, Problem, SubmitterError
 from yarn_submitter.feed import Feed
 from yarn_submitter.monitor import JobView, apply, begin
-from yarn_submitter.rest import App, ResourceManager
+from yarn_submitter.rest import LIVE, App, ResourceManager
 
 if TYPE_CHECKING:
     from yarn_submitter.hadoopconf import HadoopConf
     from yarn_submitter.job import Job
 
-LIVE = ("NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED", "RUNNING")
 _BEAT_S = 0.25  # less than the pause between two questions of a feed
 _MOST_SHOWN = 10
 T = TypeVar("T")

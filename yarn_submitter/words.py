@@ -10,6 +10,7 @@ from typing import Any
 
 from yarn_submitter.errors import Problem, UsageError
 from yarn_submitter.load import load
+from yarn_submitter.settings import JobDefaults
 from yarn_submitter.spec import JobSpec, Localization, Mount, RoleSpec, Secret
 from yarn_submitter.units import Ask
 
@@ -29,8 +30,12 @@ _CHOICES = ("framework", "done_when", "tf_worker0")
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(JobSpec)}
 
 
-def checked(spec: JobSpec) -> JobSpec:
+def checked(spec: JobSpec, defaults: JobDefaults) -> JobSpec:
     """Return a job as `job run` would have read it: its roles in order, its local paths absolute.
+
+    Args:
+        spec: The job.
+        defaults: What it gets where it says nothing.
 
     Raises:
         UsageError: With every fault, in the words of `job run`; or words cannot say what it holds. [spec-not-words]
@@ -48,7 +53,7 @@ def checked(spec: JobSpec) -> JobSpec:
     ]
     if problems:
         raise UsageError(*problems)
-    return read
+    return load(words(spec), lambda _cluster, _set: defaults)[0]
 
 
 def words(spec: JobSpec) -> list[str]:

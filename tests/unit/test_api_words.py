@@ -18,10 +18,10 @@ from yarn_submitter import (
     RoleSpec,
     Secret,
     Security,
-    SubmitterError,
     UsageError,
 )
 from yarn_submitter.load import load
+from yarn_submitter.settings import JobDefaults
 from yarn_submitter.words import checked, words
 
 WORKER = RoleSpec("worker", 2, Ask.of("memory=1G"), "python3 fit.py")
@@ -87,7 +87,7 @@ def test_nothing_is_lost_on_the_way_through_words(here: Path) -> None:
     ]
     assert same == [], "this test sets every field to something else than its default"
     assert load(words(job))[0] == job
-    assert checked(job) == job
+    assert checked(job, JobDefaults()) == job
 
 
 def test_what_is_as_by_default_needs_no_word() -> None:
@@ -107,7 +107,7 @@ def test_a_job_by_hand_is_completed(here: Path) -> None:
         source_dir="src",
         secrets=(Secret("TOKEN", "key"),),
     )
-    found = checked(job)
+    found = checked(job, JobDefaults())
     assert (found.framework, [role.name for role in found.roles]) == ("tensorflow", ["worker", "ps"])
     assert [item.local for item in found.localizations] == ["data", "src"]
     assert found.roles[1].resources == Ask(256)
@@ -187,7 +187,7 @@ def test_what_words_cannot_say_is_refused(changes: dict[str, Any]) -> None:
 
 def test_values_that_are_no_texts_are_read_as_texts() -> None:
     """`env={"N": 3}` and a list of roles are what people write."""
-    found = checked(dataclasses.replace(JOB, env={"N": 3, "ON": True}, roles=[WORKER]))  # type: ignore[arg-type,dict-item]
+    found = checked(dataclasses.replace(JOB, env={"N": 3, "ON": True}, roles=[WORKER]), JobDefaults())  # type: ignore[arg-type,dict-item]
     assert (found.env, found.roles) == ({"N": "3", "ON": "True"}, (WORKER,))
 
 
@@ -239,10 +239,19 @@ def test_a_plan_is_of_the_files_as_they_were(here: Path) -> None:
         yarn_submitter.submit(planned)
 
 
-def test_a_file_that_cannot_be_read(here: Path) -> None:
-    """Is a problem, too."""
-    (here / "src" / "gone").symlink_to(here / "data.csv")
-    (here / "data.csv").unlink()
-    job = dataclasses.replace(JOB, localizations=(Localization("data.csv", "x"),))
-    with pytest.raises(SubmitterError, match="localization-missing"):
-        yarn_submitter.plan(job)
+def test_a_site_completes_jobs_and_names_resources(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the configuration gives to a job of `job run`, it gives to one by hand; a word of the job's own wins."""
+    (here / "site.yaml").write_text("queue: ml\nenv: {A: site, B: site}\nprofiles: {small: 'memory=2G,vcores=3'}\n")
+    monkeypatch.setenv("YARN_SUBMITTER_SITE_FILE", str(here / "site.yaml"))
+    named = ["--name=fit", "--framework=generic", "--input_path=", "--worker_resources=small", "--env=A=job"]
+    spec = yarn_submitter.job_from_words([*named, "--worker_launch_cmd=true"])
+    assert (spec.roles[0].resources, spec.queue, spec.env) == (Ask(2048, 3), "default", {"A": "job"})
+    planned = yarn_submitter.plan(spec)
+    assert (planned.spec.queue, planned.spec.env) == ("ml", {"A": "job", "B": "site"})
+    assert yarn_submitter.plan(planned.spec) == planned
+
+
+def test_a_file_that_cannot_be_read() -> None:
+    """Is a problem, too (the first page of a process's memory is nobody's)."""
+    with pytest.raises(UsageError, match="file-unreadable"):
+        yarn_submitter.plan(dataclasses.replace(JOB, localizations=(Localization("/proc/self/mem", "x"),)))
