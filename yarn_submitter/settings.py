@@ -145,17 +145,26 @@ class Key:
         Raises:
             ValueError: The message goes on after the key's name.
         """
-        import msgspec
-
         if self.nothing and raw == self.nothing:
             return None
+        try:
+            return self._convert(raw)
+        except ValueError as error:
+            raise ValueError(f"{error} ({self.nothing}: no limit)" if self.nothing else str(error)) from None
+
+    def _convert(self, raw: str | tuple[str, ...]) -> Any:
+        if self.kind is str:
+            return raw
+        if hasattr(self.kind, "parse"):  # a kind of text of ours: many files hold nothing else, and cost no import
+            return self.kind.parse(raw)
+        import msgspec
+
         least = _AT_LEAST.get(self.name, 0)
         kind = typing.Annotated[int, msgspec.Meta(ge=least, le=_MOST)] if self.kind is int else self.kind
         try:
-            return msgspec.convert(raw, kind, strict=False, dec_hook=lambda wanted, text: wanted.parse(text))
-        except msgspec.ValidationError as error:
-            wanted = f"takes a whole number from {least} to {_MOST}, not {raw!r}" if self.kind is int else str(error)
-            raise ValueError(wanted + (f" ({self.nothing}: no limit)" if self.nothing else "")) from None
+            return msgspec.convert(raw, kind, strict=False)
+        except msgspec.ValidationError:
+            raise ValueError(f"takes a whole number from {least} to {_MOST}, not {raw!r}") from None
 
     def text(self, value: Any) -> str:
         """Return a value as it is written on a command line."""
