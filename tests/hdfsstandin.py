@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote
 
 from httpstandin import Reply, Request
 
@@ -53,9 +54,10 @@ def namenode_of(*data_urls: str) -> Callable[[Request], Reply]:
             return Reply(body=b'{"boolean":true}')
         left = [url for url in data_urls if request.params.get("excludedatanodes", "-") not in url]
         full = "could only be written to 0 of the 1 minReplication nodes."
-        return (
-            location(f"{left[0]}{request.path}?op={request.params['op']}") if left else remote(403, "IOException", full)
-        )
+        if not left:
+            return remote(403, "IOException", full)
+        # HDFS writes the path as it is, not as URLs have it.
+        return location(f"{left[0]}{unquote(request.path)}?op={request.params['op']}")
 
     return answer
 

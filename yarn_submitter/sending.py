@@ -13,10 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import IO
-from urllib.parse import urlsplit
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
+from urllib3.util import parse_url
 from urllib3.util.wait import wait_for_read, wait_for_write
 
 from yarn_submitter.errors import Problem, StagingError
@@ -92,16 +92,16 @@ def put(url: str, data: Sent, patience: Patience, lives: Callable[[str], bool]) 
         NoAnswerError: It cannot be reached, or there was no progress for too long.
         StagingError: The local file cannot be read. [local-file]
     """
-    parts = urlsplit(url)
+    parts = parse_url(url)  # also writes as URLs have it what the NameNode's answer holds as it is
     kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=CONNECT_S)
+    connection = kind(parts.host or "", parts.port, timeout=CONNECT_S)
     connected = False
     try:
         connection.connect()
         connected = True
         connection.timeout = READ_S
         headers = {"Content-Length": str(data.length), "Content-Type": "application/octet-stream"}
-        connection.request("PUT", f"{parts.path}?{parts.query}", headers=headers)
+        connection.request("PUT", parts.request_uri, headers=headers)
         sock: socket.socket = connection.sock
         _send_body(sock, data, lambda: _wait(url, sock, wait_for_write, patience, lives))
         _wait(url, sock, wait_for_read, patience, lives)

@@ -41,8 +41,9 @@ def test_a_datanode_that_answers_late_is_waited_for_while_it_lives(body):
         visit.say(CREATED)
 
     with datanode(late) as data, serving(namenode_of(data.url)) as name:
-        HdfsStore(conf_for(name.url), "ada", LIVES).write("/a/b", body)
+        HdfsStore(conf_for(name.url), "ada", LIVES).write("/a/ö b", body)
         assert ops(name) == ["CREATE", "RENAME"]
+        assert data.visits[0].head.startswith("PUT /webhdfs/v1/a/%C3%B6%20b.ys-tmp-")
         assert [bytes(visit.body) for visit in data.visits] == [body]
 
 
