@@ -9,7 +9,7 @@ from am.contract import states
 from yarn_submitter.cli.console import Column, Console, Ink, aligned
 from yarn_submitter.cli.job_arguments import add_job
 from yarn_submitter.job import Job, find_job
-from yarn_submitter.monitor import JobView, TaskView, document
+from yarn_submitter.monitor import JobView, TaskView, document, links
 from yarn_submitter.site import open_site
 from yarn_submitter.units import seconds_text
 
@@ -52,6 +52,7 @@ def _lines(job: Job, view: JobView, source: str, ink: Ink) -> list[str]:
         ("Input Path", plan.input_path),
         ("Checkpoint Path", plan.checkpoint_path),
         ("Saved Model Path", plan.saved_model_path),
+        *links(view, plan).items(),
         ("Waiting", view.waiting),
         ("Run Parameters", "; ".join(f"{role.name} x{role.instances}: {role.command}" for role in plan.roles)),
     ]
