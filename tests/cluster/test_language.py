@@ -80,7 +80,7 @@ def test_a_tensorboard_watches_and_decides_nothing(typist: Typist) -> None:
     (package / "__init__.py").write_text("")
     (package / "main.py").write_text(BOARD)
     go = typist.directory / "go"
-    train = f"echo 0.25 >$CHECKPOINT_DIR/loss; mkfifo p; until [ -e {go} ]; do read -t 0.1 <>p; done"
+    train = f"echo 0.25 >$CHECKPOINT_DIR/loss; mkfifo p; until [ -e {go} ]; do read -t 0.1 <>p; done; true"
     words = ["run", "--name", "board", "--input_path", "", "--worker_resources", "memory=256M", "--worker_launch_cmd"]
     board = ["--tensorboard", "--tensorboard_resources", "memory=256M", "--env", "PYTHONPATH=."]
     source = ["--src", str(typist.directory / "board")]
