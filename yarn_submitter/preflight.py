@@ -32,7 +32,8 @@ def judge(spec: JobSpec, wants: Sequence[Want], facts: ClusterFacts, user: str =
     queue = facts.queue(spec.queue)
     roles = [role for role in with_instances(spec) if role.instances]
     asks = [_ask(role, label_of(role, spec, queue)) for role in roles]
-    agent = RoleAsk(_AGENT, 1, AGENT_MEMORY_MIB, label=_job_label(spec, queue))
+    # The plan names labels for the tasks only: the ApplicationMaster goes where the queue sends it.
+    agent = RoleAsk(_AGENT, 1, AGENT_MEMORY_MIB, label=queue.default_label if queue else "")
     labels = sorted({ask.label for ask in (agent, *asks) if ask.label})
     found = [*queue_findings(spec.queue, facts, user)]
     for label in labels:
@@ -61,11 +62,7 @@ def image_of(role: RoleSpec, spec: JobSpec) -> str:
 
 def label_of(role: RoleSpec, spec: JobSpec, queue: Queue | None) -> str:
     """Return the label of the nodes on which a role runs."""
-    return role.node_label or _job_label(spec, queue)
-
-
-def _job_label(spec: JobSpec, queue: Queue | None) -> str:
-    return spec.node_label or (queue.default_label if queue else "")
+    return role.node_label or spec.node_label or (queue.default_label if queue else "")
 
 
 def _ask(role: RoleSpec, label: str) -> RoleAsk:

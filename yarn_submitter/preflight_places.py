@@ -13,6 +13,7 @@ INPUT = "input"
 LOCALIZATION = "localization"
 OUTPUT = "output"
 HOME = "home"
+_BELOW_A_FILE = "is not a directory"  # what HDFS says then, as a refusal of access
 _DEFAULT_EXECUTOR = "DefaultContainerExecutor"
 
 
@@ -60,15 +61,16 @@ def _unread(want: Want, place: Place) -> Problem | None:
 
 
 def _unwritten(want: Want, place: Place) -> Problem | None:
+    if _BELOW_A_FILE in place.denied or (place.exists and not place.is_dir and not place.denied):
+        sentence = f"{want.uri} is a file, or lies below one, and results need a directory."
+        step = "name a directory, or one that is not there yet"
+        return Problem("output-not-directory", sentence, place.denied or want.path, step)
     if place.denied and want.kind == HOME:
         return no_home(want.path, place.denied)
     if place.denied:
         where = "" if place.nearest == want.path else f", below {place.nearest}"
         sentence = f"You may not write to {want.uri}{where}."
         return Problem("output-denied", sentence, place.denied, "choose a place that you may write, or leave it out")
-    if place.exists and not place.is_dir:
-        sentence = f"{want.uri} is a file, and results need a directory."
-        return Problem("output-not-directory", sentence, want.path, "name a directory, or one that is not there yet")
     return None
 
 

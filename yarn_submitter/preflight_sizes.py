@@ -188,7 +188,8 @@ def _agent_findings(agent: RoleAsk, facts: ClusterFacts) -> Iterator[Finding]:
         f"{node.id}: {node.total.text()}, label {', '.join(node.labels) or '(none)'}"
         for node in facts.usable_nodes[:SHOWN]
     )
-    problem = Problem("am-no-node", sentence, evidence, "name a label of live nodes for the job: --node_label LABEL")
+    step = "choose a queue whose default label live nodes carry, or ask for a node without a label: `job queues`"
+    problem = Problem("am-no-node", sentence, evidence, step)
     yield Finding("memory", agent.name, asked, available, REFUSED, problem)
 
 

@@ -44,7 +44,10 @@ class Questions:
     docker_labels: tuple[str, ...] = ()
 
 
-def ask(conf: HadoopConf, user: str, questions: Questions) -> ClusterFacts:
+_NOTHING_MORE = Questions()
+
+
+def ask(conf: HadoopConf, user: str, questions: Questions = _NOTHING_MORE) -> ClusterFacts:
     """Return what a cluster answers, having seen that ResourceManager and NameNode do and that HDFS takes writes.
 
     Raises:

@@ -10,48 +10,19 @@ import stat
 import subprocess
 import tarfile
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from cluster.leftovers import site_of
+from cluster.refusing import TOLD_S, nothing_submitted, refused  # noqa: F401  the fixture holds for every test here
 from cluster.typing_jobs import JOB, Result, Typist, until
 
 from yarn_submitter.config import cache_dir
 from yarn_submitter.localfiles import describe
 from yarn_submitter.sandbox import SandboxInfo
 
-TOLD_S = 10.0  # what a client can know is said within ten seconds
 CLOSED = "http://127.0.0.1:9"  # the port of `discard`, which nobody serves
 PLAIN = ("bash", "sh", "env", "cat", "tar", "gzip")
-
-
-@pytest.fixture(autouse=True)
-def nothing_submitted(sandbox: SandboxInfo) -> Iterator[None]:
-    """No test here may bring YARN an application that lives, or leave a job's directory."""
-    site = site_of(sandbox)
-
-    def there() -> tuple[list[str], list[str]]:
-        jobs = site.store.list(site.paths.jobs) if site.store.status(site.paths.jobs) else []
-        apps = site.resource_manager.list_apps()
-        return [app.id for app in apps if app.state != "KILLED"], [job.path for job in jobs]
-
-    before = there()
-    yield
-    assert there() == before
-
-
-def refused(ended: Result, code: int, problem: str, *said: str) -> None:
-    """Assert that a command ended with this problem alone, told well."""
-    assert ended.code == code, ended.err
-    assert f"[{problem}]" in ended.err, ended.err
-    assert ended.err.count("job: ") == 1, ended.err
-    assert "  next: " in ended.err, ended.err
-    assert "Traceback" not in ended.err, ended.err
-    assert "\tat " not in ended.err, ended.err
-    assert ended.out == ""
-    for words in said:
-        assert words in ended.err, ended.err
 
 
 def programs(directory: Path, *names: str) -> str:
@@ -143,22 +114,6 @@ def test_a_file_on_the_cluster_that_is_not_there(typist: Typist) -> None:
     """A path on HDFS is looked for before anything is sent."""
     words = typist.generic("nowhere", "--localization", "hdfs:///no/such.tar.gz#archive:./env", a="true")
     refused(typist.type(*words, deadline_s=TOLD_S), 64, "localization-missing", "hdfs:///no/such.tar.gz")
-
-
-@pytest.mark.parametrize(
-    ("resources", "problem", "said"),
-    [
-        ("memory=100G,vcores=1", "memory-too-large", "ask at most memory=8192M for a"),
-        ("memory=256M,vcores=99", "vcores-too-large", "ask at most vcores="),
-        ("memory=256M,vcores=1,gpu=99", "gpus-too-large", "99 GPUs"),
-        ("instances=40,memory=4G,vcores=1", "gang-too-large", "at the same time"),
-    ],
-)
-def test_more_than_the_cluster_has(typist: Typist, resources: str, problem: str, said: str) -> None:
-    """Who asks for more than any node has, or than all have together, is told how much there is."""
-    words = ["run", "--name", "large", "--framework", "generic", "--input_path", ""]
-    words += ["--role", f"a:{resources}", "--role_cmd", "a=true"]
-    refused(typist.type(*words, deadline_s=TOLD_S), 64, problem, said)
 
 
 @pytest.mark.parametrize(

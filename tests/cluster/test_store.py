@@ -1,4 +1,4 @@
-"""The store and the probe against a real HDFS and YARN."""
+"""The store against a real HDFS and YARN."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ import pytest
 
 from yarn_submitter.errors import DeniedError, StagingError
 from yarn_submitter.hadoopconf import load_conf
-from yarn_submitter.preflight import RoleAsk, problems
-from yarn_submitter.probe import ask
 from yarn_submitter.sandbox import SandboxInfo
 from yarn_submitter.store import HdfsStore
 
@@ -119,17 +117,3 @@ def test_rights(store: HdfsStore, sandbox: SandboxInfo) -> None:
     store.write(f"{PLACE}/secret", b"x", mode=0o600)
     with pytest.raises(DeniedError):
         HdfsStore(load_conf(sandbox.conf_dir), "bob").read(f"{PLACE}/secret")
-
-
-def test_facts_of_the_sandbox(sandbox: SandboxInfo) -> None:
-    """The probe sees both nodes and the queues; preflight refuses more than a node has, naming what there is."""
-    facts = ask(load_conf(sandbox.conf_dir), "ada")
-    assert {node.id for node in facts.usable_nodes} == {node.rpc for node in sandbox.nodes}
-    queue = facts.queue("default")
-    assert queue is not None
-    assert queue.leaf
-    most = max(node.total.memory_mib for node in facts.nodes)
-    assert problems([RoleAsk("worker", 1, most)], "default", facts) == []
-    (problem,) = problems([RoleAsk("worker", 1, most + 1)], "default", facts)
-    assert problem.id == "memory-too-large"
-    assert f"the largest node has {most // 1024} GiB" in problem.sentence

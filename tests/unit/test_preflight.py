@@ -61,6 +61,7 @@ MIXED = labelled(node("a", 4, 8), node("b", 8, 8, 4, label="gpu"))
         (job(role("a", 1, 6 * GIB)), ["memory-too-large"]),
         (job(role("a", 1, GIB, 1, 1)), ["gpus-too-large"]),
         (job(role("a", 1, GIB, 1, 1), node_label="gpu"), []),
+        (job(role("a", 1, 8 * GIB), node_label="gpu"), []),
         (job(role("a", 1, GIB, node_label="red")), ["label-unknown"]),
         (job(role("a", 1, GIB, node_label="gpu"), queue="far"), ["label-denied"]),
         (job(role("a", 1, GIB, node_label="ssd")), ["label-denied"]),
@@ -100,7 +101,9 @@ def test_nodes_of_a_shared_label_are_lent_but_not_to_the_application_master():
         "am-no-node",
         "The job's ApplicationMaster needs 512 MiB on a node without a label",
     )
-    assert ids(facts, role("a", 1, GIB), node_label="gpu") == []
+    assert ids(facts, role("a", 1, GIB), node_label="gpu") == ["am-no-node"]
+    facts = labelled(*facts.nodes, default_label="gpu")
+    assert ids(facts, role("a", 1, GIB)) == []
 
 
 @pytest.mark.parametrize(
@@ -145,6 +148,7 @@ YES = {want.path: Place(want.path) for want in WANTS}
         (Place("/lib", exists=False), "localization-missing", "hdfs:///lib"),
         (Place("/lib", denied="no"), "localization-denied", "hdfs:///lib"),
         (Place("/out", is_dir=False), "output-not-directory", "is a file"),
+        (Place("/out", exists=False, denied="/x (is not a directory)"), "output-not-directory", "below one"),
         (Place("/out", exists=False, nearest="/", denied="no"), "output-denied", "hdfs:///out, below /."),
         (Place("/user/ada", exists=False, nearest="/user", denied="no"), "home-denied", "YARN_SUBMITTER_ROOT"),
     ],
