@@ -10,6 +10,7 @@ from typing import Any
 
 from yarn_submitter.argv import read_argv
 from yarn_submitter.errors import UsageError
+from yarn_submitter.formats import read_file
 from yarn_submitter.frameworks import check_counts, check_logs, check_parameters, check_role_name
 from yarn_submitter.given import Faults, Given
 from yarn_submitter.options import BY_NAME, FLAG, LIST, OPTION_ROLES, OPTIONS, TENSORBOARD
@@ -39,7 +40,7 @@ from yarn_submitter.values import (
     read_secrets,
     shown,
 )
-from yarn_submitter.yamlfile import YamlJob, read_yaml
+from yarn_submitter.yamlfile import YamlJob
 
 _ROLE_NAME = re.compile(r"[a-z][a-z0-9_-]*\Z")
 _ROLE_ORDER = ("chief", "worker", "ps")
@@ -82,7 +83,7 @@ def load(
     """
     faults = Faults()
     given = read_argv(argv, faults)
-    file = read_yaml(given["f"][0].value, faults) if "f" in given else YamlJob()
+    file = read_file(given, faults)
     _merge(given, file, faults)
     controls = _controls(given, faults)
     spec = _Builder(given, file, defaults_for(controls["cluster"], controls["set"]), faults).job()
@@ -96,7 +97,7 @@ def load(
 def _controls(given: dict[str, list[Given]], faults: Faults) -> dict[str, Any]:
     values: dict[str, Any] = {"cluster": "", "set": (), "logs": ""}
     for option in OPTIONS:
-        if not option.control or option.name == "f" or option.name not in given:
+        if not option.control or option.name in ("f", "format") or option.name not in given:
             continue
         first = given[option.name][0]
         values[option.name] = read_flag(first, faults) if option.kind == FLAG else first.value

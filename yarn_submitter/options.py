@@ -22,6 +22,8 @@ ROLE_PAIRS = "role pairs"  # repeatable ROLE=TEXT
 REPEATABLE = (LIST, PAIRS, ROLE_PAIRS)
 
 ANY_ROLE = "*"
+# Whose job descriptions are read; `job` is our own form.
+FORMATS = ("job", "riseml", "ffdl", "kubeflow", "submarine")
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,7 @@ _WORLD = (
 )
 _CONTROLS = (
     Option("f", TEXT, "job description in YAML", placeholder="FILE", control=True),
+    Option("format", CHOICE, "whose form the file has", "seen by its shape", choices=FORMATS, control=True),
     Option("cluster", TEXT, "a cluster's name, `sandbox`, or sandbox:NAME; else HADOOP_CONF_DIR", control=True),
     Option("set", LIST, "setting of the configuration for this run", placeholder="KEY=VALUE", control=True),
     Option("dry_run", FLAG, "print the plan as JSON, contact nothing", control=True),
@@ -180,6 +183,6 @@ _CONTROLS = (
     Option("logs", TEXT, "show the output of `all` tasks or of one role", placeholder="all|ROLE", control=True),
 )
 
-OPTIONS: tuple[Option, ...] = (_CONTROLS[0], *_JOB, *_ROLES, *_WORLD, *_CONTROLS[1:])
+OPTIONS: tuple[Option, ...] = (*_CONTROLS[:2], *_JOB, *_ROLES, *_WORLD, *_CONTROLS[2:])
 
 BY_NAME = {option.name: option for option in OPTIONS}

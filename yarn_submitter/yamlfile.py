@@ -35,7 +35,12 @@ class YamlJob:
 def read_yaml(path: str, faults: Faults) -> YamlJob:
     """Read a job description; every fault is noted, none is raised."""
     root = compose(path, faults)
-    return YamlJob() if root is None else _Reader(path, faults).job(root)
+    return YamlJob() if root is None else read_nodes(path, root, faults)
+
+
+def read_nodes(path: str, root: Any, faults: Faults) -> YamlJob:
+    """Read a composed job description of our own form."""
+    return _Reader(path, faults).job(root)
 
 
 def compose(path: str, faults: Faults) -> Any:
@@ -63,7 +68,7 @@ def compose(path: str, faults: Faults) -> Any:
         deep = "it is nested too deeply"
         faults.add("yaml-broken", f"Failed to parse YAML config {path}.", deep, "mend the file", at=start)
         return None
-    if root is None or _is_null(root):
+    if root is None or is_null(root):
         needed = "sections spec, configs and roles should be defined"
         faults.add("yaml-broken", f"{path} is empty.", "", needed, at=start)
         return None
@@ -77,42 +82,26 @@ def _broken(path: str, error: Any, faults: Faults) -> None:
     faults.add("yaml-broken", f"Failed to parse YAML config {where}.", error.problem or "", "mend that line", at=at)
 
 
-def _is_null(node: Any) -> bool:
+def is_null(node: Any) -> bool:
+    """Return whether a node is `key:` without anything, `~` or `null`."""
     import yaml
 
     return isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null"
 
 
-class _Reader:
-    """Reads one file's nodes."""
+class Nodes:
+    """Reads one file's nodes, of whatever form: mappings and scalars with their places."""
 
     def __init__(self, path: str, faults: Faults) -> None:
-        self._path = path
-        self._faults = faults
+        self.path = path
+        self.faults = faults
 
-    def job(self, root: Any) -> YamlJob:
-        """Return what the file gives."""
-        self._check_keys(root, set())
-        found = YamlJob()
-        sections = self._mapping(root, "the file")
-        for name, (node, where) in sections.items():
-            if name not in _SECTIONS:
-                self._unknown(name, where, _SECTIONS)
-            elif name == "roles":
-                self._read_roles(node, found)
-            else:
-                self._read_section(name, node, where, found)
-        for name in _NEEDED:
-            if sections and name not in sections:
-                sentence = f"{self._path}: section {name} should be defined."
-                self._faults.add("yaml-section-missing", sentence, "", f"add `{name}:`")
-        return found
-
-    def _given(self, value: str, node: Any) -> Given:
+    def given(self, value: str, node: Any) -> Given:
+        """Return a text that stands where a node stands."""
         line = node.start_mark.line + 1
-        return Given(value, f"{self._path}:{line}", (1, line))
+        return Given(value, f"{self.path}:{line}", (1, line))
 
-    def _check_keys(self, node: Any, seen: set[int]) -> None:
+    def check_keys(self, node: Any, seen: set[int]) -> None:
         """Note keys that are no words and keys that stand twice; before merging, which gives a key twice by right."""
         import yaml
 
@@ -121,67 +110,100 @@ class _Reader:
         seen.add(id(node))
         if isinstance(node, yaml.SequenceNode):
             for item in node.value:
-                self._check_keys(item, seen)
+                self.check_keys(item, seen)
             return
         first: dict[str, Given] = {}
         for key, value in node.value:
-            at = self._given(str(key.value), key)
+            at = self.given(str(key.value), key)
             if not isinstance(key, yaml.ScalarNode):
-                self._faults.add("yaml-shape", f"{at.source}: a key should be one word.", at=at)
+                self.faults.add("yaml-shape", f"{at.source}: a key should be one word.", at=at)
             elif at.value in first:
                 line = f"first in line {first[at.value].place[1]}"
-                self._faults.add("yaml-key-twice", f"{at.source}: key {at.value} is given twice.", line, at=at)
+                self.faults.add("yaml-key-twice", f"{at.source}: key {at.value} is given twice.", line, at=at)
             else:
                 first[at.value] = at
-            self._check_keys(value, seen)
+            self.check_keys(value, seen)
 
-    def _mapping(self, node: Any, what: str) -> dict[str, tuple[Any, Given]]:
+    def mapping(self, node: Any, what: str) -> dict[str, tuple[Any, Given]]:
         """Return key -> (value node, the key with its place) of a mapping node; null counts as empty."""
         import yaml
 
-        if _is_null(node):
+        if is_null(node):
             return {}
         if not isinstance(node, yaml.MappingNode):
-            at = self._given("", node)
-            self._faults.add("yaml-shape", f"{at.source}: {what} should hold `key: value` lines.", at=at)
+            at = self.given("", node)
+            self.faults.add("yaml-shape", f"{at.source}: {what} should hold `key: value` lines.", at=at)
             return {}
         try:
             yaml.constructor.SafeConstructor().flatten_mapping(node)
         except yaml.MarkedYAMLError as error:
-            _broken(self._path, error, self._faults)
+            _broken(self.path, error, self.faults)
         entries: dict[str, tuple[Any, Given]] = {}
         for key, value in node.value:
             if isinstance(key, yaml.ScalarNode):
-                entries[str(key.value)] = (value, self._given(str(key.value), key))
+                entries[str(key.value)] = (value, self.given(str(key.value), key))
         return entries
 
-    def _unknown(self, key: str, where: Given, valid: Collection[str]) -> None:
+    def unknown(self, key: str, where: Given, valid: Collection[str]) -> None:
+        """Note a key that cannot stand where it stands."""
         evidence = valid_words(key, valid, "valid here")
-        self._faults.add("yaml-key-unknown", f"{where.source}: there is no key {key}.", evidence, at=where)
+        self.faults.add("yaml-key-unknown", f"{where.source}: there is no key {key}.", evidence, at=where)
+
+    def text(self, what: str, node: Any, where: Given) -> str | None:
+        """Return a scalar as written; None for what is none, which is noted."""
+        import yaml
+
+        if isinstance(node, yaml.ScalarNode):
+            return str(node.value)
+        sentence = f"{where.source}: {what} should be one value."
+        self.faults.add("yaml-shape", sentence, "", "put it in quotes if it is one", at=where)
+        return None
+
+
+class _Reader(Nodes):
+    """Reads our own form."""
+
+    def job(self, root: Any) -> YamlJob:
+        """Return what the file gives."""
+        self.check_keys(root, set())
+        found = YamlJob()
+        sections = self.mapping(root, "the file")
+        for name, (node, where) in sections.items():
+            if name not in _SECTIONS:
+                self.unknown(name, where, _SECTIONS)
+            elif name == "roles":
+                self._read_roles(node, found)
+            else:
+                self._read_section(name, node, where, found)
+        for name in _NEEDED:
+            if sections and name not in sections:
+                sentence = f"{self.path}: section {name} should be defined."
+                self.faults.add("yaml-section-missing", sentence, "", f"add `{name}:`")
+        return found
 
     def _read_section(self, section: str, node: Any, where: Given, job: YamlJob) -> None:
         rows = {option.key: option for option in OPTIONS if option.yaml[:1] == (section,)}
-        if section == "tensorBoard" and not _is_null(node):
+        if section == "tensorBoard" and not is_null(node):
             job.options[TENSORBOARD] = [Given("true", f"{where.source} tensorBoard", where.place)]
-        for key, (value, place) in self._mapping(node, section).items():
+        for key, (value, place) in self.mapping(node, section).items():
             if (section, key) == ("spec", "job_type"):
                 continue
             if key not in rows:
-                self._unknown(key, place, rows)
+                self.unknown(key, place, rows)
                 continue
             texts = self._texts(key, value, place)
             if texts:
                 job.options.setdefault(rows[key].name, []).extend(texts)
 
     def _read_roles(self, node: Any, job: YamlJob) -> None:
-        for role, (value, place) in self._mapping(node, "roles").items():
-            if _is_null(value):
+        for role, (value, place) in self.mapping(node, "roles").items():
+            if is_null(value):
                 continue
             job.places[role] = place
             found = job.roles.setdefault(role, {})
-            for key, (item, where) in self._mapping(value, f"role {role}").items():
+            for key, (item, where) in self.mapping(value, f"role {role}").items():
                 if key not in _ROLE_KEYS:
-                    self._unknown(key, where, _ROLE_KEYS)
+                    self.unknown(key, where, _ROLE_KEYS)
                     continue
                 texts = self._texts(key, item, where)
                 if texts:
@@ -191,28 +213,19 @@ class _Reader:
         """Return the texts below a key; none when it is null: that is as if it were left out."""
         import yaml
 
-        if _is_null(node):
+        if is_null(node):
             return []
         if key in _MAPPINGS:
-            entries = self._mapping(node, key)
-            pairs = [(place, self._text(name, item, place)) for name, (item, place) in entries.items()]
+            entries = self.mapping(node, key)
+            pairs = [(place, self.text(name, item, place)) for name, (item, place) in entries.items()]
             return [place.part(f"{place.value}={text}") for place, text in pairs if text is not None]
         if key in _LISTS:
             if not isinstance(node, yaml.SequenceNode):
                 sentence = f"{where.source}: {key} should be a list of `- item` lines."
-                self._faults.add("yaml-shape", sentence, at=where)
+                self.faults.add("yaml-shape", sentence, at=where)
                 return []
-            places = [(item, self._given("", item)) for item in node.value]
-            items = [(place, self._text(f"each of {key}", item, place)) for item, place in places]
+            places = [(item, self.given("", item)) for item in node.value]
+            items = [(place, self.text(f"each of {key}", item, place)) for item, place in places]
             return [place.part(text) for place, text in items if text is not None]
-        scalar = self._text(key, node, where)
+        scalar = self.text(key, node, where)
         return [] if scalar is None else [where.part(scalar)]
-
-    def _text(self, what: str, node: Any, where: Given) -> str | None:
-        import yaml
-
-        if isinstance(node, yaml.ScalarNode):
-            return str(node.value)
-        sentence = f"{where.source}: {what} should be one value."
-        self._faults.add("yaml-shape", sentence, "", "put it in quotes if it is one", at=where)
-        return None
