@@ -41,6 +41,11 @@ class Job:
         ended = self.loop.snapshot.tasks[task].exit
         return None if ended is None else ended.tail
 
+    def waiting(self) -> str:
+        """Return what the user was told last that the job waits for."""
+        said = self.loop.snapshot.waiting
+        return "" if said is None else said.reason
+
 
 LISTED = [Container("c0", "worker", "h:1", ENDED, "released on a lost node")]
 
@@ -141,3 +146,13 @@ def test_a_container_on_a_silent_node_does_not_wait_for_ever():
         (False, 1.0, False),
         (True, None, False),
     ]
+    cluster.nodes["c9"] = NodeWord(DOWN)
+    job.now_s = 10.0
+    asyncio.run(job.witness.look_for_unregistered())
+    job.now_s = 130.0
+    job.loop.tick()
+    assert job.waiting() == "waiting for 1 of 1 worker in queue ml (1 on nodes that do not answer)"
+    assert job.end_of("worker:0") is None
+    job.now_s = 130.1
+    job.loop.tick()
+    assert job.end_of("worker:0") == "container c9 has not registered, and h:1 is silent for 120 s"
