@@ -90,7 +90,7 @@ class Feed:
                 yield from patience.cluster_silent(error)
                 pause.wait(_PAUSE_S)
                 continue
-            patience.cluster_heard()
+            yield from patience.cluster_heard()
             if app != last_app:
                 yield AppSeen(app)
                 last_app = app
@@ -99,6 +99,7 @@ class Feed:
                 return
             for count, event in self._listen(door, seen, patience) if door is not None else ():
                 seen = count
+                yield from patience.agent_heard()
                 if event is not None:
                     yield self._last_word(event) if isinstance(event, JobEnded) else event
                 if isinstance(event, JobEnded):
@@ -174,7 +175,7 @@ class Feed:
                 batch = door.events(seen, _HOLD_S)
             except AgentGoneError:
                 break
-            patience.agent_heard()
+            patience.agent_answers()
             for event in _parse(batch.lines):
                 seen += 1
                 yield seen, event
@@ -241,7 +242,10 @@ class _Patience:
         self._agent_since_s = math.inf
         self._agent_told = False
 
-    def cluster_heard(self) -> None:
+    def cluster_heard(self) -> Iterator[Waiting]:
+        """Take back what was said of the cluster's silence."""
+        if self._cluster_since_s < math.inf:
+            yield Waiting(time.time(), "")
         self._cluster_since_s = math.inf
 
     def cluster_silent(self, error: UnreachableError) -> Iterator[Waiting]:
@@ -254,8 +258,15 @@ class _Patience:
         elif now_s - self._cluster_since_s > self._limit_s:
             raise error
 
-    def agent_heard(self) -> None:
-        self._agent_since_s, self._agent_told = math.inf, False
+    def agent_answers(self) -> None:
+        """Note that the agent was there a moment ago."""
+        self._agent_since_s = math.inf
+
+    def agent_heard(self) -> Iterator[Waiting]:
+        """Take back what was said of the agent's silence."""
+        if self._agent_told:
+            yield Waiting(time.time(), "")
+        self._agent_told = False
 
     def agent_silent(self) -> Iterator[Waiting]:
         """Yield a sentence when the agent has not answered for a while."""

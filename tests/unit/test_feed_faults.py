@@ -83,10 +83,11 @@ def follow(manager: Answers, store: Written, patience_s: float = 60.0) -> list:
 
 
 def test_a_resourcemanager_that_comes_back_is_waited_for():
-    """A follower is told once that nobody answers, and hears the end all the same."""
+    """A follower is told once that nobody answers, then that this is over, and hears the end all the same."""
     heard = follow(Answers(AWAY, AWAY, app("FINISHED", "SUCCEEDED", "w:0 exited with code 0")), Written())
-    assert [type(item) for item in heard] == [Waiting, AppSeen, JobEnded]
+    assert [type(item) for item in heard] == [Waiting, Waiting, AppSeen, JobEnded]
     assert heard[0].reason.startswith("The ResourceManager does not answer. Trying for 60 s")
+    assert heard[1].reason == ""
 
 
 def test_patience_has_an_end():

@@ -163,9 +163,10 @@ class Console:
         # The colour that the program's output may have left on is put off; a line that the terminal sees as longer
         # than we do is cut by it instead of being wrapped.
         rest = f"\x1b[{len(lines)}A\r\x1b[?7h"
-        self.stderr.write((_ERASE if self._drawn else "\r") + "\x1b[0m\x1b[?7l\n" + "\n".join(lines) + rest)
+        before, self._drawn = (_ERASE if self._drawn else "\r"), True  # also for a signal that comes before the end
+        self.stderr.write(before + "\x1b[0m\x1b[?7l\n" + "\n".join(lines) + rest)
         self.stderr.flush()
-        self._drawn = True
+        self._drawn = True  # and when we were stopped in between, and go on
 
     def erase(self) -> None:
         """Take away what was drawn, at once and below all buffers: a signal may have come while they were in use."""
