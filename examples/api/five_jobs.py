@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from yarn_submitter import Ask, Job, JobSpec, RoleSpec, SubmitterError, as_completed, submit
@@ -37,8 +36,7 @@ def main() -> int:
     cluster = parser.parse_args().cluster
     results: dict[Job, dict[str, float]] = {}
     try:
-        with ThreadPoolExecutor(2) as pool:  # a submission is a short Java program: two at a time are enough
-            jobs = list(pool.map(lambda step_size: submit(job_for(step_size), cluster=cluster), STEP_SIZES))
+        jobs = [submit(job_for(step_size), cluster=cluster) for step_size in STEP_SIZES]
         for job in as_completed(jobs, timeout_s=600):
             verdict = job.wait()
             if verdict.exit_code == 0:
