@@ -39,8 +39,7 @@ def judge(spec: JobSpec, wants: Sequence[Want], facts: ClusterFacts, user: str =
     for label in labels:
         found += label_findings(label, queue, facts, user)
     found += [finding for role in roles for finding in _not_expressible(role, facts)]
-    if all(finding.verdict != REFUSED for finding in found if finding.question == "label"):
-        found += size_findings(asks, agent, queue, facts)
+    found += size_findings(asks, agent, queue, facts)
     if queue is not None:
         found += share_findings(agent, queue, facts)
     found += place_findings(wants, facts)

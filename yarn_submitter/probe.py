@@ -103,11 +103,11 @@ def _tuple(values: list[T] | None) -> tuple[T, ...] | None:
 def _nodes_and_launchers(
     manager: ResourceManager, node_manager: NodeManager, labels: tuple[str, ...]
 ) -> tuple[tuple[Node, ...], tuple[Launcher, ...]]:
-    """Return every node, and how one live node of each label starts containers."""
+    """Return every node, and how one live node of each label, or any when it has none, starts containers."""
     nodes = tuple(manager.nodes())
     facts = ClusterFacts((), nodes)
-    asked = [next(iter(facts.own_nodes(label)), None) for label in labels]
-    answers = [start(partial(_launcher, node_manager, node)) for node in asked if node is not None]
+    asked = {node.id: node for label in labels for node in (facts.own_nodes(label) or facts.usable_nodes)[:1]}
+    answers = [start(partial(_launcher, node_manager, node)) for node in asked.values()]
     return nodes, tuple(answer.result() for answer in answers)
 
 

@@ -75,6 +75,13 @@ def test_labels(spec, expected):
     assert [problem.id for problem in told(MIXED, spec)] == expected
 
 
+def test_a_wrong_label_hides_nothing():
+    """What the scheduler gives in no case is told beside a label that is unknown."""
+    queues = tuple(dataclasses.replace(queue, max_allocation=Amount(8 * GIB, 8)) for queue in MIXED.queues)
+    facts = dataclasses.replace(MIXED, queues=queues)
+    assert ids(facts, role("a", 1, 9 * GIB, node_label="red")) == ["label-unknown", "memory-too-large"]
+
+
 def test_a_label_names_who_reaches_it():
     """Who cannot reach a label is told which queues can, and which labels there are."""
     (found,) = told(MIXED, job(role("a", 1, GIB, node_label="gpu"), queue="far"))
