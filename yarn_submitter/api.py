@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from yarn_submitter.errors import Problem, UsageError
 from yarn_submitter.load import Controls, load
-from yarn_submitter.localfiles import LocalFile, describe
+from yarn_submitter.localfiles import LocalFile, describe_all
 from yarn_submitter.plan import SubmissionPlan, local_paths
 from yarn_submitter.plan import plan as plan_of
 from yarn_submitter.settings import JobDefaults, job_defaults
@@ -235,15 +235,7 @@ def _planned(spec: JobSpec, cluster: str) -> tuple[SubmissionPlan, dict[str, Loc
     """Return a job's plan, and what lies at each of its local paths."""
     settings = load_settings(os.environ, (), cluster)
     spec = checked(spec, job_defaults(settings))
-    files = {}
-    for path in local_paths(spec):
-        try:
-            files[path] = describe(path, source=path == spec.source_dir)
-        except OSError as error:
-            sentence = f"{path} cannot be read."
-            raise UsageError(
-                Problem("file-unreadable", sentence, str(error), "check the path and its rights")
-            ) from error
+    files = describe_all(local_paths(spec), spec.source_dir)
     return plan_of(spec, files, settings.limits), files
 
 

@@ -7,11 +7,12 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from yarn_submitter.config import cache_dir
+from yarn_submitter.errors import Problem, UsageError
 
 _CHUNK_BYTES = 1 << 20
 _ARCHIVES = (".tar.gz", ".tgz", ".tar", ".zip")
@@ -41,6 +42,26 @@ class LocalFile:
 def archive_extension(name: str) -> str:
     """Return the archive extension of a file name, or an empty text."""
     return next((extension for extension in _ARCHIVES if name.lower().endswith(extension)), "")
+
+
+def describe_all(paths: Iterable[str], source_dir: str = "") -> dict[str, LocalFile]:
+    """Return what lies at each path.
+
+    Args:
+        paths: Files and directories.
+        source_dir: Which of them is a source tree.
+
+    Raises:
+        UsageError: One cannot be read.
+    """
+    found = {}
+    for path in paths:
+        try:
+            found[path] = describe(path, source=path == source_dir)
+        except OSError as error:
+            step = "check the path and its rights"
+            raise UsageError(Problem("file-unreadable", f"{path} cannot be read.", str(error), step)) from error
+    return found
 
 
 def describe(path: str, *, source: bool = False) -> LocalFile:

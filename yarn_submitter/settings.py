@@ -112,7 +112,7 @@ def job_defaults(settings: Settings) -> JobDefaults:
         image=settings.docker_image,
         env=settings.env,
         profiles=settings.profiles,
-        max_runtime_s=settings.caps.lifetime_s or 0,
+        max_runtime_s=int(settings.caps.lifetime_s or 0),
     )
 
 

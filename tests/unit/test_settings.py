@@ -323,7 +323,9 @@ def test_what_a_task_finds_is_no_setting() -> None:
 def test_what_a_job_gets(machine: Machine) -> None:
     """Queue, image, variables, profiles, and a lifetime where there is a cap."""
     flags = ["queue=q", "docker_image=i:1", "env.A=b=c", "profiles.small=memory=1G", "caps.lifetime=2h"]
-    assert job_defaults(machine.load(*flags)) == JobDefaults("q", "i:1", {"A": "b=c"}, {"small": "memory=1G"}, 7200)
+    found = job_defaults(machine.load(*flags))
+    assert found == JobDefaults("q", "i:1", {"A": "b=c"}, {"small": "memory=1G"}, 7200)
+    assert type(found.max_runtime_s) is int  # job.json takes nothing else
 
 
 def test_merging_edits_nothing() -> None:

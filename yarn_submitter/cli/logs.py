@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 
 from am.contract import states
-from am.contract.job import split_task
 from yarn_submitter.cli.console import Console
 from yarn_submitter.cli.follow import Follower
 from yarn_submitter.cli.job_arguments import add_job
-from yarn_submitter.errors import Problem, UsageError
-from yarn_submitter.job import Job, find_job
+from yarn_submitter.job import find_job
+from yarn_submitter.outputs import check_task, wanted
 from yarn_submitter.site import open_site
 from yarn_submitter.tasklogs import AGENT, Source, read, sources
 
@@ -41,14 +40,14 @@ def _count(text: str) -> int:
 def run(args: argparse.Namespace, console: Console) -> int:
     """Run the verb."""
     job = find_job(open_site(args.cluster, overrides=args.set), args.job)
-    _check(job, args.task)
+    check_task(job, args.task)
     if args.follow and args.task != AGENT:
         view, _ = job.view()
         if view.state not in states.JOB_ENDED:
-            follower = Follower(job, console, lambda task: _wanted(task, args.task), json=False, only_output=True)
+            follower = Follower(job, console, lambda task: wanted(task, args.task), json=False, only_output=True)
             follower.run()
             return 0
-    chosen = [source for source in sources(job) if _wanted(source.task, args.task)]
+    chosen = [source for source in sources(job) if wanted(source.task, args.task)]
     documents = []
     for source in chosen:
         for name, text in read(job, source):
@@ -67,21 +66,3 @@ def _print(source: Source, lines: list[str], console: Console, *, prefixed: bool
     prefix = f"[{source.task}] " if prefixed else ""
     if lines:
         console.out("\n".join(prefix + line for line in lines))
-
-
-def _wanted(task: str, wish: str) -> bool:
-    if task == AGENT:
-        return wish == AGENT
-    return not wish or wish in (task, split_task(task)[0])
-
-
-def _check(job: Job, wish: str) -> None:
-    """Refuse a task that the job does not have."""
-    roles = {role.name: role.instances for role in job.plan.roles}
-    role, _, index = wish.partition(":")
-    known = wish in ("", AGENT) or (
-        role in roles and (not index or (index.isdigit() and int(index) < roles[role])) and wish[-1:] != ":"
-    )
-    if not known:
-        tasks = ", ".join(f"{name}:0..{count - 1}" if count > 1 else f"{name}:0" for name, count in roles.items())
-        raise UsageError(Problem("task-unknown", f"The job has no task {wish!r}.", f"it has {tasks}, and agent"))

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from am.contract.job import split_task
 from yarn_submitter.cli import DETACHED
 from yarn_submitter.cli.console import Console
-from yarn_submitter.errors import Problem, SubmitterError, UsageError
+from yarn_submitter.errors import SubmitterError
 from yarn_submitter.load import Controls, load
-from yarn_submitter.localfiles import LocalFile, describe
+from yarn_submitter.localfiles import LocalFile, describe_all
 from yarn_submitter.options import CHOICE, FLAG, OPTIONS
 from yarn_submitter.plan import SubmissionPlan, local_paths, plan, to_text
 from yarn_submitter.settings import JobDefaults, Settings, job_defaults
@@ -42,7 +42,7 @@ def run(words: Sequence[str], console: Console) -> int:
     spec, controls = load(words, defaults_for)
     for warning in controls.warnings:
         console.say(f"job: warning: {warning}")
-    files = _describe(spec)
+    files = describe_all(local_paths(spec), spec.source_dir)
     planned = plan(spec, files, settings.limits)
     if controls.dry_run:
         console.out(to_text(planned.document()))
@@ -144,18 +144,6 @@ def _follow(job: Job, controls: Controls, console: Console) -> int:
     except SubmitterError:
         console.say(f"lost sight of the job, it may go on; come back with: {come_back}")
         raise
-
-
-def _describe(spec: JobSpec) -> dict[str, LocalFile]:
-    files = {}
-    for path in local_paths(spec):
-        try:
-            files[path] = describe(path, source=path == spec.source_dir)
-        except OSError as error:
-            raise UsageError(
-                Problem("file-unreadable", f"{path} cannot be read.", str(error), "check the path and its rights")
-            ) from error
-    return files
 
 
 def help_text() -> str:
