@@ -16,8 +16,9 @@ from pathlib import Path
 
 from am.contract.job import JobPaths
 from yarn_submitter.config import cache_dir
-from yarn_submitter.errors import DeniedError, Problem
+from yarn_submitter.errors import DeniedError
 from yarn_submitter.localfiles import LocalFile, tree_members
+from yarn_submitter.preflight_places import no_home
 from yarn_submitter.scratch import cache_errors, scratch_dir
 from yarn_submitter.store import Store
 from yarn_submitter.units import bytes_text
@@ -88,12 +89,7 @@ def make_place(store: Store, paths: JobPaths) -> None:
     try:
         store.makedirs(paths.cache, 0o700)
     except DeniedError as error:
-        sentence = f"You have no place for jobs on HDFS: {paths.base} cannot be made."
-        step = (
-            "ask an administrator for a home directory (hdfs dfs -mkdir and -chown), "
-            "or name a place that you may write: export YARN_SUBMITTER_ROOT=/path"
-        )
-        raise DeniedError(Problem("home-denied", sentence, error.problems[0].evidence, step)) from error
+        raise DeniedError(no_home(paths.base, error.problems[0].evidence)) from error
 
 
 def object_path(paths: JobPaths, file: LocalFile) -> str:
