@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import resource
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -51,9 +53,26 @@ def command_rows(arena: Arena, job_id: str, payload: str) -> list[Row]:
     return [
         _command(arena, "job show", 0.3, 0, "show", job_id),
         _command(arena, "job list", 0.3, 0, "list"),
+        _python(arena),
         _command(arena, "job run --dry_run", 0.3, 0, *dry, "--dry_run"),
+        _command(arena, "job run --check", 1.0, 0, *dry, "--check"),
         _command(arena, "refusal (unknown queue)", 1.0, 64, *dry, "--queue", "nosuch"),
+        _command(arena, "refusal (ten faults of the text)", 1.0, 64, "run", *(f"--fault{n}" for n in range(10))),
+        _command(arena, "job queues", 0.3, 0, "queues"),
+        _command(arena, "job nodes", 0.3, 0, "nodes"),
     ]
+
+
+def _python(arena: Arena, runs: int = 10) -> Row:
+    """Start the interpreter that starts the verbs, for nothing."""
+    taken = []
+    for _ in range(runs):
+        started = time.monotonic()
+        subprocess.run([sys.executable, "-c", "pass"], env=arena.environment, check=True)
+        taken.append(time.monotonic() - started)
+    return Row(
+        f"python -c pass, median of {runs}", statistics.median(taken), "s", None, "what no verb can be quicker than"
+    )
 
 
 def _command(arena: Arena, what: str, budget: float, code: int, *words: str, runs: int = 10) -> Row:
