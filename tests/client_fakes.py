@@ -39,6 +39,7 @@ class PretendCluster:
     Attributes:
         apps: What the ResourceManager knows, as it writes it.
         files: What lies on HDFS; a directory's value is None.
+        modified_s: When files and directories were changed, seconds since the epoch; 0 when nothing is said here.
         logs: Container -> file -> bytes, on its NodeManager.
         faults: Asked first about every request; an answer of theirs is the cluster's.
         killed: (application, why) of every kill.
@@ -46,6 +47,7 @@ class PretendCluster:
 
     apps: list[dict[str, Any]] = field(default_factory=list)
     files: dict[str, bytes | None] = field(default_factory=lambda: {"/": None})
+    modified_s: dict[str, float] = field(default_factory=dict)
     logs: dict[str, dict[str, bytes]] = field(default_factory=dict)
     faults: list[Callable[[Request], Reply | None]] = field(default_factory=list)
     killed: list[tuple[str, str]] = field(default_factory=list)
@@ -144,10 +146,21 @@ class PretendCluster:
         if app is None:
             return Reply(404, b"{}")
         if request.method == "PUT":
-            self.killed.append((app["id"], json.loads(request.body)["diagnostics"]))
+            return self._change(app, rest.partition("/")[2], json.loads(request.body))
+        return _json({"app": app})
+
+    def _change(self, app: dict[str, Any], what: str, asked: dict[str, Any]) -> Reply:
+        """Change an application as Hadoop 3.5.0 does: priorities are cut, queues have their path."""
+        if what == "state":
+            self.killed.append((app["id"], asked["diagnostics"]))
             app.update(state="KILLED", finalStatus="KILLED", finishedTime=1_700_000_060_000)
             return _json({"state": "KILLED"})
-        return _json({"app": app})
+        if what == "timeout":
+            app["timeouts"] = asked["timeout"]
+            return _json(asked)
+        value = min(asked[what], 10) if what == "priority" else f"root.{asked[what].removeprefix('root.')}"
+        app[what] = value
+        return _json({what: value})
 
     def _node_manager(self, request: Request, path: str) -> Reply:
         parts = path.strip("/").split("/")
@@ -171,7 +184,7 @@ class PretendCluster:
                 return _missing(path)
             query = "&".join(f"{key}={value}" for key, value in request.params.items() if key in ("offset", "length"))
             return _json({"Location": f"{self.server.url}/data{request.path.removeprefix('/webhdfs/v1')}?{query}"})
-        if operation in ("GETFILESTATUS", "LISTSTATUS", "CHECKACCESS"):
+        if operation in ("GETFILESTATUS", "LISTSTATUS", "CHECKACCESS", "GETCONTENTSUMMARY"):
             return self._look(operation, path)
         known = path in self.files
         if operation == "MKDIRS":
@@ -192,6 +205,9 @@ class PretendCluster:
             return _missing(path)
         if operation == "CHECKACCESS":
             return Reply(body=b"")
+        if operation == "GETCONTENTSUMMARY":
+            sizes = [len(self.files[f"{path}/{name}"] or b"") for name in self.names(path)]
+            return _json({"ContentSummary": {"length": sum(sizes), "fileCount": len(sizes), "directoryCount": 1}})
         if operation == "GETFILESTATUS":
             return _json({"FileStatus": self._line(path, "")})
         found = [name for name in self.files if name.rpartition("/")[0] == path and name != "/"]
@@ -214,7 +230,8 @@ class PretendCluster:
     def _line(self, path: str, name: str) -> dict[str, Any]:
         content = self.files[path]
         kind = "DIRECTORY" if content is None else "FILE"
-        return {"pathSuffix": name, "type": kind, "length": len(content or b""), "permission": "600"}
+        times = {"modificationTime": int(self.modified_s.get(path, 0) * 1000)}
+        return {"pathSuffix": name, "type": kind, "length": len(content or b""), "permission": "600", **times}
 
 
 @contextlib.contextmanager
@@ -311,8 +328,11 @@ def job_plan(job_id: str = JOB, **changes: Any) -> JobPlan:
 
 def _listed(app: Mapping[str, Any], params: Mapping[str, str]) -> bool:
     tags = params.get("applicationTags", "").split(",")
+    queue = params.get("queue", "root").removeprefix("root").strip(".")
     return (
         params.get("user", app["user"]) == app["user"]
+        and f"{app['queue']}.".startswith(f"root.{queue}." if queue else "")
+        and app["state"] in params.get("states", app["state"]).split(",")
         and params.get("name", app["name"]) == app["name"]
         and params.get("applicationTypes", app["applicationType"]) == app["applicationType"]
         and (tags == [""] or bool(set(tags) & set(app["applicationTags"].split(","))))

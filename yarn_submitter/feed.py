@@ -33,6 +33,8 @@ _LAST_WORD_S = 15.0
 _AM_STOPPED = "am-stopped"  # the agent's word when YARN told its master to go
 _TASK_STOPPED = "executor-lost"  # and when YARN stopped a task
 _STOP_CODES = (137, 143)  # what SIGKILL and SIGTERM leave
+_TIMEOUT = "The job ran longer than its timeout in YARN (`job timeout`, or its queue's longest lifetime)."
+_OUT_OF_TIME = "exceeded the lifetime"  # RMAppLifetimeMonitor's
 _NO_AGENT = "Application driver "  # Skein's words when the agent ended without finishing the application
 
 
@@ -195,6 +197,8 @@ def verdict_of(app: App | None) -> JobEnded:
     if app is None:
         sentence = "The ResourceManager does not know the application and the job left no verdict."
         return JobEnded(time.time(), states.FAILED, 76, "yarn", "application-lost", sentence)
+    if _out_of_time(app):
+        return JobEnded(app.finished_s, states.KILLED, 75, "yarn", "yarn-timeout", _TIMEOUT, tail=app.diagnostics)
     if "KILLED" in (app.state, app.final_status):
         sentence = "The application was killed through YARN."
         return JobEnded(app.finished_s, states.KILLED, 137, "yarn", "killed-by-yarn", sentence, tail=app.diagnostics)
@@ -207,6 +211,10 @@ def verdict_of(app: App | None) -> JobEnded:
     return JobEnded(app.finished_s, states.FAILED, 76, "yarn", "agent-lost", sentence, tail=app.diagnostics)
 
 
+def _out_of_time(app: App) -> bool:
+    return app.state == "KILLED" and _OUT_OF_TIME in app.diagnostics
+
+
 def _doubtful(verdict: JobEnded) -> bool:
     """Return whether a verdict may be no more than what the loss of the ApplicationMaster looked like.
 
@@ -217,8 +225,12 @@ def _doubtful(verdict: JobEnded) -> bool:
 
 
 def _with_yarn(verdict: JobEnded, app: App | None) -> JobEnded:
-    """Return the verdict, corrected when YARN says FAILED: it says KILLED when somebody wanted the end."""
-    if not _doubtful(verdict) or app is None or app.state != "FAILED":
+    """Return the verdict, corrected when YARN says FAILED or out of time: else KILLED is what somebody wanted."""
+    if not _doubtful(verdict) or app is None:
+        return verdict
+    if _out_of_time(app):
+        return replace(verdict_of(app), time=verdict.time)
+    if app.state != "FAILED":
         return verdict
     sentence = "the ApplicationMaster was lost, perhaps with its node; YARN's words are below"
     return replace(

@@ -149,6 +149,12 @@ def links(view: JobView, plan: JobPlan) -> dict[str, str]:
     return found
 
 
+def queue_of(view: JobView, plan: JobPlan) -> str:
+    """Return the queue as its user named it, or the path of the one that the job was moved to."""
+    path = view.app.queue if view.app else plan.queue
+    return plan.queue if f".{path}".endswith(f".{plan.queue}") else path
+
+
 def document(view: JobView, plan: JobPlan, application_id: str) -> dict[str, Any]:
     """Return the view as JSON values (schema 1, see docs/json.md)."""
     verdict = view.verdict
@@ -158,7 +164,7 @@ def document(view: JobView, plan: JobPlan, application_id: str) -> dict[str, Any
         "application_id": application_id,
         "name": plan.name,
         "user": plan.user,
-        "queue": plan.queue,
+        "queue": queue_of(view, plan),
         "framework": plan.framework,
         "state": view.state,
         "waiting": view.waiting,

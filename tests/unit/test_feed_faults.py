@@ -44,6 +44,10 @@ def app(state: str, final: str = "UNDEFINED", said: str = "") -> App:
     )
 
 
+LOST = app("FAILED", "FAILED", "Container released on a *lost* node")
+LATE = app("KILLED", "KILLED", "Application is killed by ResourceManager as it has exceeded the lifetime period.")
+
+
 class Answers:
     """A ResourceManager that gives one answer after the other, the last for ever; an error is raised."""
 
@@ -104,6 +108,7 @@ def test_patience_has_an_end():
         (app("FINISHED", "FAILED", "Application driver failed with exit code 1"), states.FAILED, 76, "agent-lost"),
         (app("FAILED", "FAILED", "AM Container exited with exitCode: -100"), states.FAILED, 76, "agent-lost"),
         (app("KILLED", "KILLED", "by somebody"), states.KILLED, 137, "killed-by-yarn"),
+        (LATE, states.KILLED, 75, "yarn-timeout"),
         (None, states.FAILED, 76, "application-lost"),
     ],
 )
@@ -115,7 +120,6 @@ def test_yarns_word_when_the_agent_left_none(seen, state, code, problem):
         assert seen.diagnostics in (verdict.message, verdict.tail)
 
 
-LOST = app("FAILED", "FAILED", "Container released on a *lost* node")
 GONE = JobEnded(1.0, states.KILLED, 137, "yarn", "am-stopped", "YARN stopped the ApplicationMaster")
 TERM = JobEnded(1.0, states.FAILED, 143, "task", "task-failed", "w:0 on h exited with code 143", "w:0", "h")
 
@@ -125,6 +129,9 @@ TERM = JobEnded(1.0, states.FAILED, 143, "task", "task-failed", "w:0 on h exited
     [
         (GONE, LOST, 76, "am-lost"),
         (GONE, app("KILLED", "KILLED", "by somebody"), 137, "am-stopped"),
+        (GONE, LATE, 75, "yarn-timeout"),
+        (TERM, LATE, 75, "yarn-timeout"),
+        (replace(TERM, exit_code=3), LATE, 3, "task-failed"),
         (TERM, LOST, 76, "am-lost"),
         (TERM, app("FINISHED", "FAILED", "w:0 on h exited with code 143"), 143, "task-failed"),
         (replace(TERM, exit_code=76, problem="executor-lost", origin="yarn"), LOST, 76, "am-lost"),

@@ -169,7 +169,7 @@ def test_the_document_of_a_live_job() -> None:
         "application_id": "application_1_0001",
         "name": "fit",
         "user": "ada",
-        "queue": "default",
+        "queue": "root.ml",  # where YARN has it by now
         "framework": "tensorflow",
         "state": "RUNNING",
         "waiting": "",

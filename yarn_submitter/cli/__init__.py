@@ -22,6 +22,9 @@ VERBS = {
     "show": "show a job: state, tasks, paths",
     "logs": "print the logs of a job's tasks",
     "kill": "end a job",
+    "move": "move a job to another queue",
+    "priority": "set a job's priority within its queue",
+    "timeout": "let YARN kill a job that has not ended in time",
     "get": "fetch what a job left on the store",
     "queues": "show the queues: shares, use, who may submit",
     "nodes": "show the nodes: resources, what is free, labels, health",
@@ -42,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
         console.out(_usage())
         return 0 if words else 64
-    if words[0] in ("--version", "version"):
+    if words[0] in ("--version", "-version", "version") or words in (["run", "--version"], ["run", "-version"]):
         from yarn_submitter import __version__
 
         console.out(f"yarn-submitter {__version__}")

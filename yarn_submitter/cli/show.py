@@ -9,7 +9,7 @@ from am.contract import states
 from yarn_submitter.cli.console import Column, Console, Ink, aligned
 from yarn_submitter.cli.job_arguments import add_job
 from yarn_submitter.job import Job, find_job
-from yarn_submitter.monitor import JobView, TaskView, document, links
+from yarn_submitter.monitor import JobView, TaskView, document, links, queue_of
 from yarn_submitter.site import open_site
 from yarn_submitter.units import seconds_text
 
@@ -47,7 +47,7 @@ def _lines(job: Job, view: JobView, source: str, ink: Ink) -> list[str]:
         ("Application Id", job.application_id),
         ("Id", job.id),
         ("User", plan.user),
-        ("Queue", plan.queue),
+        ("Queue", queue_of(view, plan)),
         ("Framework", plan.framework),
         ("Input Path", plan.input_path),
         ("Checkpoint Path", plan.checkpoint_path),

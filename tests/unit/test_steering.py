@@ -1,0 +1,169 @@
+"""A live job is moved, prioritized and given a timeout through YARN, after questions that YARN answers worse itself."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from client_fakes import APP, JOB, PretendCluster, pretend_cluster
+from httpstandin import Reply, Request
+
+from yarn_submitter.cli import main
+
+IDS = {"schema": 1, "id": JOB, "application_id": APP}
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendCluster]:
+    """A cluster with a job that runs, named by the environment."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    with pretend_cluster(tmp_path / "cluster") as served:
+        for key, value in served.environ.items():
+            monkeypatch.setenv(key, value)
+        served.add_app("RUNNING", priority=1)
+        served.add_job()
+        yield served
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.fixture
+def typed(capsys: pytest.CaptureFixture[str]):
+    """Type a command; get its exit code and both streams."""
+
+    def run(*words: str) -> tuple[int, str, str]:
+        code = main(words)
+        said = capsys.readouterr()
+        assert "[internal]" not in said.err
+        return code, said.out, said.err
+
+    return run
+
+
+def puts(cluster: PretendCluster) -> list[tuple[str, Any]]:
+    """Return what was changed: the last part of the path, and the body."""
+    return [
+        (request.path.rpartition("/")[2], json.loads(request.body))
+        for request in cluster.asked
+        if request.method == "PUT"
+    ]
+
+
+@pytest.mark.parametrize("queue", ["ml", "root.ml"])
+def test_move(cluster: PretendCluster, typed: Any, queue: str) -> None:
+    """YARN is asked with the path, and its answer is told; `job show` tells the new queue."""
+    said = f"job fit ({APP}) moved from queue root.default to root.ml\n"
+    assert typed("move", "fit", queue) == (0, said, "")
+    assert puts(cluster) == [("queue", {"queue": "root.ml"})]
+    assert json.loads(typed("show", JOB, "--json")[1])["queue"] == "root.ml"
+
+
+def test_move_json(cluster: PretendCluster, typed: Any) -> None:
+    """Both queues by their paths."""
+    document = json.loads(typed("move", JOB, "prod", "--json")[1])
+    assert document == {**IDS, "queue_before": "root.default", "queue": "root.prod"}
+
+
+def test_a_move_to_where_it_is_changes_nothing(cluster: PretendCluster, typed: Any) -> None:
+    """Said, and YARN is not asked."""
+    assert typed("move", JOB, "default") == (0, f"job fit ({APP}) is in queue root.default already\n", "")
+    assert puts(cluster) == []
+
+
+@pytest.mark.parametrize(("queue", "problem"), [("nosuch", "queue-unknown"), ("root", "queue-not-leaf")])
+def test_a_queue_that_takes_no_jobs(cluster: PretendCluster, typed: Any, queue: str, problem: str) -> None:
+    """Refused before YARN is asked (which says 403 or 503), with the queues that do take some."""
+    code, out, err = typed("move", JOB, queue)
+    assert (code, out) == (64, "")
+    assert f"[{problem}]" in err
+    assert "root.ml" in err
+    assert "--queue" not in err
+    assert puts(cluster) == []
+
+
+@pytest.mark.parametrize(("asked", "counts", "said"), [("7", 7, ""), ("99", 10, " (the cluster's greatest: ")])
+def test_priority(cluster: PretendCluster, typed: Any, asked: str, counts: int, said: str) -> None:
+    """The one that counts, and why it is not the one that was asked for."""
+    code, out, _ = typed("priority", JOB, asked)
+    assert code == 0
+    assert out.startswith(f"job fit ({APP}) has priority {counts}{said}")
+    assert out.endswith(", it had 1\n")
+    document = json.loads(typed("priority", JOB, "2", "--json")[1])
+    assert document == {**IDS, "priority_before": counts, "priority": 2}
+
+
+def test_timeout(cluster: PretendCluster, typed: Any) -> None:
+    """From now on, in the one form of a time that YARN takes: with milliseconds and an offset without a colon."""
+    before = time.time()
+    code, out, _ = typed("timeout", JOB, "1h30m")
+    ((what, body),) = puts(cluster)
+    assert (code, what, body["timeout"]["type"]) == (0, "timeout", "LIFETIME")
+    expiry = body["timeout"]["expiryTime"]
+    assert expiry.endswith("+0000")
+    assert len(expiry) == len("2026-11-22T19:32:15.000+0000")
+    at = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(before + 5400))[:-3]
+    assert out.startswith(f"job fit ({APP}) is killed at {at}")
+    assert out.endswith(", in 1 h 30 min, if it has not ended\n")
+    document = json.loads(typed("timeout", JOB, "2d", "--json")[1])
+    assert document["expires_s"] == pytest.approx(document["asked_s"], abs=0.01)
+    assert document["expires_s"] == pytest.approx(before + 2 * 86400, abs=60)
+
+
+def test_a_queue_that_allows_less(cluster: PretendCluster, typed: Any) -> None:
+    """YARN cuts a timeout to the longest lifetime of the queue; what counts is told, in any time zone."""
+    expiry = time.strftime("%Y-%m-%dT%H:%M:%S.000+0530", time.gmtime(time.time() + 600 + 19800))
+    reply = json.dumps({"timeout": {"type": "LIFETIME", "expiryTime": expiry}}).encode()
+    cluster.faults.append(lambda request: Reply(body=reply) if request.method == "PUT" else None)
+    out = typed("timeout", JOB, "2h")[1]
+    assert "in 9 min 59 s" in out or "in 10 min 0 s" in out
+    assert out.endswith("; its queue allows no more\n")
+
+
+@pytest.mark.parametrize("words", [("priority", "x"), ("priority", "-1"), ("timeout", "0s"), ("timeout", "soon")])
+def test_what_makes_no_sense(cluster: PretendCluster, typed: Any, words: tuple[str, str]) -> None:
+    """Refused before any cluster is asked."""
+    assert typed(words[0], JOB, words[1])[0] == 64
+    assert cluster.asked == []
+
+
+@pytest.mark.parametrize("words", [("move", "ml"), ("priority", "1"), ("timeout", "1h")])
+def test_what_has_ended_stays_as_it_is(cluster: PretendCluster, typed: Any, words: tuple[str, str]) -> None:
+    """YARN would take a timeout and a priority without a word."""
+    cluster.apps[0].update(state="FINISHED", finalStatus="FAILED")
+    code, out, err = typed(words[0], JOB, words[1])
+    assert (code, out) == (64, "")
+    assert "[job-ended]" in err
+    assert puts(cluster) == []
+
+
+def test_somebody_elses_job(cluster: PretendCluster, typed: Any) -> None:
+    """The refusal of YARN, which comes as plain text."""
+
+    def deny(request: Request) -> Reply | None:
+        return Reply(403, b"Unauthorized attempt to move appid") if request.method == "PUT" else None
+
+    cluster.faults.append(deny)
+    code, _, err = typed("move", JOB, "ml")
+    assert (code, "[rm-denied]" in err) == (77, True)
+
+
+def test_what_yarn_itself_refuses(cluster: PretendCluster, typed: Any) -> None:
+    """It comes as 503, and is no failure of the ResourceManager."""
+    said = {"exception": "UndeclaredThrowableException", "message": "Queue root.ml has too many applications"}
+    reply = Reply(503, json.dumps({"RemoteException": said}).encode())
+    cluster.faults.append(lambda request: reply if request.method == "PUT" else None)
+    code, _, err = typed("move", JOB, "ml")
+    assert (code, "[rm-refused]" in err, "too many applications" in err) == (64, True, True)
+
+
+@pytest.mark.parametrize("words", [["--version"], ["-version"], ["run", "--version"], ["run", "-version"]])
+def test_version(typed: Any, words: list[str]) -> None:
+    """Alone, and after `run` as other launchers have it."""
+    code, out, _ = typed(*words)
+    assert (code, out.split()[0]) == (0, "yarn-submitter")

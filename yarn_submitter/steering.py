@@ -1,0 +1,105 @@
+"""What can be changed of a job that lives: its queue, its priority, its timeout in YARN."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass
+
+from yarn_submitter.errors import Problem, UsageError
+from yarn_submitter.facts import ClusterFacts, Queue
+from yarn_submitter.job import Job
+from yarn_submitter.preflight_queues import queue_findings
+from yarn_submitter.rest import App
+
+_SLACK_S = 1.0  # YARN keeps milliseconds, and its clock need not be ours
+
+
+@dataclass(frozen=True)
+class Timeout:
+    """A job's timeout in YARN.
+
+    Attributes:
+        expires_s: When YARN kills the job, in seconds since the epoch.
+        asked_s: What was asked for; later when the queue allows no more.
+    """
+
+    expires_s: float
+    asked_s: float
+
+    @property
+    def cut(self) -> bool:
+        """Return whether YARN gives less than was asked for."""
+        return self.expires_s < self.asked_s - _SLACK_S
+
+
+def move(job: Job, queue: str) -> tuple[str, str]:
+    """Move a job to another queue; return the paths of the queue before and the queue after.
+
+    Args:
+        job: The job.
+        queue: Name or path of a queue that takes jobs of this user.
+
+    Raises:
+        UsageError: The job has ended, or there is no such queue, or it takes no jobs; with the queues that do.
+        DeniedError: The job is somebody else's, and the user does not administer its queue.
+    """
+    app = _living(job)
+    site = job.site
+    facts = ClusterFacts(tuple(site.resource_manager.queues()), ())
+    for finding in queue_findings(queue, facts, site.user if site.conf.acls else ""):
+        if finding.problem is not None:
+            step = finding.problem.next_step.replace(" with --queue", "")
+            raise UsageError(dataclasses.replace(finding.problem, next_step=step))
+    before, target = facts.queue(app.queue), facts.queue(queue)
+    if target is not None and target == before:
+        return target.path, target.path
+    after = site.resource_manager.move(job.application_id, target.path if target else queue)
+    return _path(before, app.queue), _path(facts.queue(after), after)
+
+
+def _path(queue: Queue | None, name: str) -> str:
+    return queue.path if queue else name
+
+
+def prioritize(job: Job, priority: int) -> tuple[int, int]:
+    """Set a job's priority within its queue; return the priority before and the one that counts now.
+
+    Args:
+        job: The job.
+        priority: 0 or more; jobs with greater ones are served first. YARN cuts it to the cluster's greatest.
+
+    Raises:
+        UsageError: The job has ended.
+        DeniedError: The user may not change this job, or not so.
+    """
+    app = _living(job)
+    return app.priority, job.site.resource_manager.set_priority(job.application_id, priority)
+
+
+def end_within(job: Job, seconds: float) -> Timeout:
+    """Let YARN kill a job that has not ended within `seconds` from now.
+
+    An earlier timeout is replaced; the job's own `--max_runtime` stays as it is.
+
+    Raises:
+        UsageError: The job has ended.
+        DeniedError: The user may not change this job.
+    """
+    _living(job)
+    asked_s = time.time() + seconds
+    return Timeout(job.site.resource_manager.set_expiry(job.application_id, asked_s), asked_s)
+
+
+def _living(job: Job) -> App:
+    """Return a job's application.
+
+    Raises:
+        UsageError: It has ended, or the ResourceManager has forgotten it. [job-ended]
+    """
+    app = job.site.resource_manager.get_app(job.application_id) if job.application_id else None
+    if app is None or app.ended:
+        state = f"{app.state}, {app.final_status}" if app else "the ResourceManager has forgotten it"
+        sentence = f"Job {job.name} ({job.id}) has ended; nothing of it can be changed any more."
+        raise UsageError(Problem("job-ended", sentence, state, f"job show {job.id}{job.site.option}"))
+    return app
