@@ -22,6 +22,8 @@ import threading
 import zipfile
 from pathlib import Path
 
+from certificates import certificate_and_key
+
 from am.contract import job, wire
 
 ROOT = Path(__file__).parent.parent
@@ -32,13 +34,11 @@ KINDS = {"register": wire.Register, "beat": wire.Beat, "exit": wire.Exit, "done"
 
 
 def credentials(directory: Path, name: str) -> tuple[Path, Path]:
-    """Make a certificate and its key as Skein does for a job."""
-    from skein.core import Security
-
-    made = Security.new_credentials()
+    """Write the certificate and the key of a job."""
     certificate, key = directory / f"{name}.crt", directory / f"{name}.pem"
-    certificate.write_bytes(made._get_bytes("cert"))
-    key.write_bytes(made._get_bytes("key"))
+    made = certificate_and_key(name)
+    certificate.write_bytes(made[0])
+    key.write_bytes(made[1])
     return certificate, key
 
 

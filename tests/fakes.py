@@ -11,6 +11,8 @@ import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from certificates import certificate_and_key
+
 from am.agent.cluster import GONE, RUNNING, ClusterError, Container, NodeWord
 from am.contract import wire
 from am.contract.events import JobEnded, from_line
@@ -138,13 +140,11 @@ class MemoryStore:
             raise OSError("the store is down")
 
 
-def write_job_files(directory: Path, job: JobPlan) -> None:
-    """Put into `directory` what every container of the job finds there."""
-    from skein.model import Security
-
-    new = Security.new_credentials()
-    (directory / CERTIFICATE_FILE).write_bytes(new._get_bytes("cert"))
-    (directory / KEY_FILE).write_bytes(new._get_bytes("key"))
+def write_job_files(directory: Path, job: JobPlan, owner: str = "ours") -> None:
+    """Put into `directory` what every container of the job finds there; another owner has another certificate."""
+    certificate, key = certificate_and_key(owner)
+    (directory / CERTIFICATE_FILE).write_bytes(certificate)
+    (directory / KEY_FILE).write_bytes(key)
     (directory / SECRET_FILE).write_text(SECRET)
     (directory / JOB_FILE).write_text(job.to_text())
 

@@ -105,7 +105,7 @@ def test_a_query_that_is_no_number_is_refused(client, query, status):
 
 def test_who_trusts_the_job_s_certificate_believes_no_other_agent(agent, tmp_path):
     """A caller with the certificate of another job gets no connection at all."""
-    write_job_files(tmp_path, plan())
+    write_job_files(tmp_path, plan(), "another")
     stranger = Caller(agent.port, tmp_path / CERTIFICATE_FILE, wire.task_token(SECRET))
     with pytest.raises(ssl.SSLCertVerificationError):
         stranger.send("GET", "/")

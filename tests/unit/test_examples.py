@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent.parent
 EXAMPLES = ROOT / "examples"
 
 # Stands where the program `job` stands: notes what was typed, and does as the environment says.
-JOB = f"""#!{sys.executable}
+JOB = f"""#!{sys.executable} -IS
 import json, os, pathlib, signal, sys
 words = sys.argv[1:]
 with open(os.environ["TYPED"], "a") as file:

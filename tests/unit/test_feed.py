@@ -32,6 +32,18 @@ def cluster(tmp_path: Path) -> Iterator[PretendCluster]:
         yield served
 
 
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask the ResourceManager sooner: what is told does not depend on how often it is asked."""
+    monkeypatch.setattr("yarn_submitter.feed._PAUSE_S", 0.02)
+
+
+@pytest.fixture
+def _agent_leaves_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the agent not wait for clients that ask once and do not come back."""
+    monkeypatch.setattr("am.agent.loop.ANSWERS_S", 0.1)
+
+
 def feed(cluster: PretendCluster, application_id: str = APP, job_dir: str = JOB.job_dir) -> Feed:
     """Return the feed of the job on that cluster."""
     site = cluster.site()
@@ -247,6 +259,7 @@ def test_a_live_agent_is_followed_to_its_verdict(cluster: PretendCluster, tmp_pa
     assert events[-1].state == states.SUCCEEDED
 
 
+@pytest.mark.usefixtures("_agent_leaves_soon")
 def test_what_a_live_agent_says_now(cluster: PretendCluster, tmp_path: Path) -> None:
     """`now` does not wait, and says that the agent was heard; a stop through its door ends the job."""
     job = plan(role("worker", 1))
@@ -266,6 +279,7 @@ def test_what_a_live_agent_says_now(cluster: PretendCluster, tmp_path: Path) -> 
     assert (verdict.state, "enough" in verdict.message) == (states.KILLED, True)
 
 
+@pytest.mark.usefixtures("_agent_leaves_soon")
 def test_an_agent_that_goes_is_replaced_by_the_history(cluster: PretendCluster, tmp_path: Path) -> None:
     """When the agent dies in the middle, its history tells the rest, and no event comes twice."""
     job = plan(role("worker", 1))
@@ -305,7 +319,7 @@ def test_only_the_jobs_own_agent_is_believed(cluster: PretendCluster, tmp_path: 
     """Another certificate at the port, or a token that is refused, is no agent of this job."""
     job = plan(role("worker", 1))
     (tmp_path / "other").mkdir()
-    write_job_files(tmp_path / "other", job)
+    write_job_files(tmp_path / "other", job, "another")
     agent = AgentThread(job, tmp_path / "other")
     try:
         cluster.add_app("RUNNING")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import threading
 
+import pytest
+
 from yarn_submitter.errors import Problem, UnreachableError
 from yarn_submitter.livelog import LogTail, follow_output
 from yarn_submitter.nodemanager import LogFile, LogSlice
@@ -69,8 +71,9 @@ class SilentNode(GrowingNode):
         raise UnreachableError(Problem("node-unreachable", "The NodeManager does not answer."))
 
 
-def test_a_node_that_does_not_answer_is_told_once() -> None:
+def test_a_node_that_does_not_answer_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever waits for output is told why none comes, and is not told again."""
+    monkeypatch.setattr("yarn_submitter.livelog._PAUSE_S", 0.01)
     node, shown, notes = SilentNode(["seven"], 1), [], []
     follow_output(node, "node:1", "container_1", node.ended, shown.append, notes.append)
     assert (shown, notes) == ([], ["The NodeManager does not answer."])
