@@ -23,7 +23,7 @@ _SHAPES = (
     (("configs", "roles"), _OWN),
     (("kind", "apiVersion", "tfReplicaSpecs", "pytorchReplicaSpecs"), "kubeflow"),
     (("meta", "librarySpec", "taskSpecs"), "submarine"),
-    (("train",), "riseml"),
+    (("train", "deploy", "project"), "riseml"),
     (("learners", "data_stores"), "ffdl"),
 )
 

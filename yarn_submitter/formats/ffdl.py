@@ -66,7 +66,10 @@ def _framework(source: Source, job: YamlJob, top: Entries) -> Given | None:
         source.give_up()
     node, place = top["framework"]
     found = source.take(node, "framework", ("name", "version", "image_tag", "command"))
-    name = source.scalar(found, "name") or place.part(_CUSTOM)
+    name = source.scalar(found, "name")
+    if name is None:
+        source.missing("name", "framework")
+        name = place.part("generic")
     word = name.value.lower()
     job.options["framework"] = [name if word in FRAMEWORKS else name.part("generic")]
     if word not in (*FRAMEWORKS, _CUSTOM):
@@ -78,7 +81,7 @@ def _framework(source: Source, job: YamlJob, top: Entries) -> Given | None:
         job.options["docker_image"] = [version]
     elif version:
         image = f"{_IMAGES.get(word, word)}:{version.value}"
-        source.environment_missing(version, "framework.version", image)
+        source.version_left(version, "framework.version", image)
     command = source.scalar(found, "command")
     if command is None:
         return None
@@ -101,8 +104,10 @@ def _data_stores(source: Source, top: Entries) -> None:
         ):
             if key in found:
                 bucket = source.scalar(source.take(found[key][0], key, ("container",)), "container")
-                if bucket and not (key == "training_data" and "input_path" in source.command_line):
-                    source.left(bucket, f"{key}.container {bucket.value}", step)
+                typed = key == "training_data" and "input_path" in source.command_line
+                if bucket:
+                    reason = "--input_path says where the data is" if typed else step
+                    source.left(bucket, f"{key}.container {bucket.value}", reason)
         if "connection" in found:
             source.left(found["connection"][1], "data_stores.connection", "Hadoop's configuration has the stores' keys")
 

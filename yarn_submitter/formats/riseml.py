@@ -114,9 +114,12 @@ class _Experiment:
             source.refuse(place, "train.tensorflow", "framework is not tensorflow", "add `framework: tensorflow`")
         found = source.take(node, "tensorflow", ("version", "tensorboard", "distributed"))
         version, board = source.scalar(found, "version"), source.scalar(found, "tensorboard")
-        if version and not image:
+        if version:
             gpu = "-gpu" if self.wish.others.get("gpu") and "gpu" not in version.value else ""
-            source.environment_missing(version, "tensorflow.version", f"tensorflow/tensorflow:{version.value}{gpu}")
+            tag = f"{version.value}{gpu}"
+            source.version_left(
+                version, "tensorflow.version", f"tensorflow/tensorflow:{tag}", has_image=image is not None
+            )
         if board:
             self.job.options[TENSORBOARD] = [board]
         if source.is_true(board):

@@ -11,9 +11,8 @@ from decimal import Decimal
 from typing import Any, NoReturn, TypeVar
 
 from yarn_submitter.errors import UsageError
-from yarn_submitter.given import Faults, Given
+from yarn_submitter.given import Faults, Given, shown
 from yarn_submitter.options import OPTION_ROLES
-from yarn_submitter.values import shown
 from yarn_submitter.yamlfile import Nodes, YamlJob, is_null
 
 _AMOUNT = re.compile(r"([0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})(?:[eE]([+-]?[0-9]{1,2}))?\s*([A-Za-z]*)\Z")
@@ -272,10 +271,24 @@ class Source(Nodes):
         job.places[role] = place.part(role)
         job.roles[role] = {}
 
-    def environment_missing(self, place: Given, what: str, image: str) -> None:
-        """Warn that a version, which the system made an image of, is no image here."""
-        if not {"docker_image", "worker_docker_image", "role_image", "localization"} & set(self.command_line):
-            reason = f"{self.system} ran it in an image; --docker_image {image} does so here, or bring an environment"
+    def version_left(self, place: Given, what: str, image: str, *, has_image: bool = False) -> None:
+        """Warn of a version, which the system made an image of.
+
+        Args:
+            place: Where it stands.
+            what: Its key.
+            image: What the system ran it in.
+            has_image: Whether the file names another one.
+        """
+        typed = [
+            name
+            for name in ("docker_image", "worker_docker_image", "role_image", "localization")
+            if name in self.command_line
+        ]
+        reason = f"{self.system} ran it in an image; --docker_image {image} does so here, or bring an environment"
+        if typed or has_image:
+            self.left(place, what, f"{f'--{typed[0]}' if typed else 'the image'} says what tasks run in")
+        else:
             self.left(place, what, f"{reason} with --localization")
 
 
@@ -300,7 +313,10 @@ def memory_mib(text: str, unit: str = "") -> int:
     Raises:
         ValueError: It is none, is nothing, or is more than any cluster has.
     """
-    number, given_unit = _split(text)
+    try:
+        number, given_unit = _split(text)
+    except ValueError:
+        number, given_unit = Decimal(0), "?"
     letters = given_unit or unit
     power = _POWERS.get(letters[:1].lower())
     if letters == "m":  # Kubernetes: thousandths, and here of a byte
