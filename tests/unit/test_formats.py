@@ -124,6 +124,7 @@ def test_golden(sample: Path, here: Path, capsys: pytest.CaptureFixture[str], py
     """A sample prints what lies beside it (`pytest --update` writes it)."""
     code = main(["run", "-f", put(sample.read_text()), *words_of(sample), "--dry_run"])
     captured = capsys.readouterr()
+    assert code in (0, 64), captured.err
     expected = {".json": job_text(captured.out.replace(str(here), "<here>")) if code == 0 else "", ".txt": captured.err}
     for suffix, text in expected.items():
         golden = sample.with_suffix(suffix)
@@ -132,8 +133,13 @@ def test_golden(sample: Path, here: Path, capsys: pytest.CaptureFixture[str], py
             if not text:
                 golden.unlink()
         assert (golden.read_text() if golden.exists() else "") == text
-    assert code in (0, 64)
     assert not [secret for secret in SECRETS if secret in captured.out + captured.err]
+
+
+def test_no_golden_file_is_left_over() -> None:
+    """Every file beside the samples is what one of them is expected to print."""
+    files = [file for sample in SAMPLES for file in sample.parent.iterdir()]
+    assert [file for file in files if not file.with_suffix(".yaml").exists()] == []
 
 
 @pytest.mark.parametrize("sample", FAULTY, ids=sample_name)
