@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from yarn_submitter.given import Faults, Given, close_match
-from yarn_submitter.options import BY_NAME, FLAG, REPEATABLE, Option
+from yarn_submitter.given import Faults, Given, close_match, shown
+from yarn_submitter.options import BY_NAME, FLAG, REPEATABLE, RESOURCE_LIST, Option
+
+_DASHES = ("\u2010", "\u2011", "\u2012", "\u2013", "\u2014", "\u2212")  # what word processors make of `-` and `--`
 
 
 def read_argv(argv: Sequence[str], faults: Faults) -> dict[str, list[Given]]:
@@ -28,10 +30,10 @@ def read_argv(argv: Sequence[str], faults: Faults) -> dict[str, list[Given]]:
         value = _take_value(option, Given(word, option.typed, place), words, faults)
         if value is None:
             continue
-        item = Given(value, option.typed, place)
+        item = faults.usable(Given(value, option.typed, place))
         earlier = given.setdefault(option.name, [])
         if earlier and option.kind not in REPEATABLE:
-            both = f"{earlier[0].value!r} and {value!r}"
+            both = f"{shown(earlier[0].value)} and {shown(item.value)}"
             faults.add("option-twice", f"{option.typed} is given twice.", both, "keep one", at=item)
             continue
         earlier.append(item)
@@ -48,30 +50,55 @@ def known_option(word: str) -> Option | None:
 
 def _take_value(option: Option, word: Given, words: list[str], faults: Faults) -> str | None:
     _, equals, value = word.value.partition("=")
-    if equals:
-        return value
     if option.kind == FLAG:
+        if equals:
+            return value
         return words.pop(0) if words and words[0].lower() in ("true", "false") else "true"
-    if not words or known_option(words[0]):
-        seen = f"the next word is {words[0]}, an option" if words else "it is the last word"
-        form = f"write {option.typed}=VALUE"
-        faults.add("option-without-value", f"{option.typed} needs a value.", seen, form, at=word)
-        return None
-    return words.pop(0)
+    if not equals:
+        if not words or known_option(words[0]):
+            seen = f"the next word is {shown(words[0])}, an option" if words else "it is the last word"
+            form = f"write {option.typed}=VALUE"
+            faults.add("option-without-value", f"{option.typed} needs a value.", seen, form, at=word)
+            return None
+        value = words.pop(0)
+    if option.name == "conf" and value.startswith(f"{RESOURCE_LIST}="):
+        # Submarine's guide breaks this list into lines after a comma, which makes several words of it.
+        while value.rstrip().endswith(",") and words and not words[0].startswith("-"):
+            value += words.pop(0)
+    return value
 
 
 def _complain(item: Given, faults: Faults) -> None:
     word = item.value
-    if word.startswith("-"):
-        name = word.lstrip("-").split("=", 1)[0].replace("-", "_")
-        hint = close_match(name, BY_NAME, "--")
-        sentence = f"There is no option {word.split('=', 1)[0]}."
+    bare = word.lstrip("-" + "".join(_DASHES))
+    name = bare.split("=", 1)[0].replace("-", "_")
+    if word.startswith("-") and bare:
+        hint = close_match(name, [name for name in BY_NAME if len(name) > 1], "--")
+        sentence = f"There is no option {_cut(word.split('=', 1)[0])}."
         faults.add("option-unknown", sentence, hint, "see job run --help", at=item)
+    elif word.startswith(_DASHES):
+        sentence = f"{shown(word)} begins with a long dash, as word processors write it."
+        faults.add("option-unknown", sentence, "", f"type --{_cut(bare)}", at=item)
+    elif not word.strip():
+        seen = "in a script, a line ends right after its backslash: a blank behind it makes such a word"
+        sentence = f"{shown(word)} is not the value of an option."
+        faults.add("argument-unexpected", sentence, seen, "take the blank behind the backslash away", at=item)
+    elif word != word.lstrip() and known_option(word.lstrip()):
+        seen = "a blank stands before it: in a script, a line ends right after its backslash"
+        sentence = f"{shown(word)} is not an option."
+        faults.add("argument-unexpected", sentence, seen, "take the blank behind the backslash away", at=item)
+    elif name in BY_NAME and "=" in word:
+        sentence = f"{shown(word)} is not the value of an option."
+        faults.add("argument-unexpected", sentence, "", f"write --{_cut(word)}", at=item)
     else:
         faults.add(
             "argument-unexpected",
-            f"{word!r} is not the value of an option.",
+            f"{shown(word)} is not the value of an option.",
             "every value follows its option",
-            "put values with spaces in quotes",
+            "put values with blanks in quotes",
             at=item,
         )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:60]}..."

@@ -24,7 +24,6 @@ def plan_document(
         job: job.json with placeholders.
         rest: Further entries of `plan`.
     """
-    roles = {role["name"]: role for role in job["roles"]}
     board = spec.tensorboard
     return {
         "name": spec.name,
@@ -50,7 +49,7 @@ def plan_document(
             "enabled": board is not None,
             **({"resources": _resources(board.resources), "docker_image": board.image} if board else {}),
         },
-        "roles": {role.name: _role(role, roles[role.name]) for role in spec.roles},
+        "roles": {role.name: _role(role, planned) for role, planned in zip(spec.roles, job["roles"], strict=False)},
         "plan": {
             "format": FORMAT,
             "staged": [_staged(file) for file in staged],

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
-from yarn_submitter.given import Faults, Given, close_match, valid_words
+from yarn_submitter.given import Faults, Given, shown, valid_words
 from yarn_submitter.options import OPTIONS, TENSORBOARD
 from yarn_submitter.roletexts import RoleTexts, own_options
+from yarn_submitter.spec import JobSpec
 
 
 @dataclass(frozen=True)
@@ -17,25 +18,38 @@ class Framework:
     Attributes:
         shown: Its name in a sentence.
         roles: The roles it knows; empty: any.
-        untracked: Roles whose good end decides nothing, and which are stopped at the job's end.
+        untracked: Roles whose good end decides nothing, and which are stopped at the job's end; as tasks are called.
         tensorboard: Whether it takes a TensorBoard.
+        calls: Role -> what its tasks are called, where that differs.
     """
 
     shown: str
     roles: tuple[str, ...] = ()
     untracked: tuple[str, ...] = ()
     tensorboard: bool = False
+    calls: Mapping[str, str] = field(default_factory=dict)
 
 
 FRAMEWORK = {
     "tensorflow": Framework("TensorFlow", ("chief", "worker", "ps", "evaluator"), ("ps", "evaluator"), True),
     "pytorch": Framework("PyTorch", ("worker",)),
-    "mxnet": Framework("MXNet", ("worker", "ps", "scheduler"), ("ps", "scheduler")),
+    "mxnet": Framework("MXNet", ("worker", "ps", "scheduler"), ("server", "scheduler"), calls={"ps": "server"}),
     "horovod": Framework("Horovod", ("worker",)),
     "jax": Framework("JAX", ("worker",)),
     "generic": Framework("generic"),
 }
 _REFUSABLE = ("ps", "scheduler")
+
+
+def with_task_roles(spec: JobSpec) -> JobSpec:
+    """Return a job whose roles are called as its framework calls their tasks: MXNet's ps are servers."""
+    roles = tuple(replace(role, name=task_role(spec.framework, role.name)) for role in spec.roles)
+    return replace(spec, roles=roles)
+
+
+def task_role(framework: str, role: str) -> str:
+    """Return what a role's tasks are called."""
+    return FRAMEWORK[framework].calls.get(role, role)
 
 
 def check_parameters(
@@ -69,8 +83,10 @@ def check_role_name(framework: str, name: str, place: Given, faults: Faults) -> 
     known = FRAMEWORK[framework]
     if known.roles and name not in known.roles and (name not in _REFUSABLE or place.source.startswith("--role ")):
         evidence = valid_words(name, known.roles, f"roles of {known.shown}")
-        sentence = f"{place.source}: {known.shown} has no role {name!r}."
-        faults.add("role-unknown", sentence, evidence, "or use --framework generic", at=place)
+        sentence = f"{place.source}: {known.shown} has no role {shown(name)}."
+        ours = [role for role, called in known.calls.items() if called == name]
+        step = f"write {ours[0]}: its tasks are called {name}" if ours else "or use --framework generic"
+        faults.add("role-unknown", sentence, "" if ours else evidence, step, at=place)
 
 
 def check_counts(framework: str, counts: Mapping[str, int], faults: Faults) -> None:
@@ -86,13 +102,25 @@ def check_counts(framework: str, counts: Mapping[str, int], faults: Faults) -> N
         faults.add("scheduler-count", "--num_schedulers should be 1 or 0.", seen, "write --num_schedulers 1")
 
 
-def check_logs(wish: Given, counts: Mapping[str, int], faults: Faults) -> None:
-    """Note a wish for the output of a task that the job does not have."""
-    role, colon, index = wish.value.partition(":")
-    if wish.value == "all" or (role in counts and not colon):
-        return
-    if role in counts and index in map(str, range(counts[role])):
-        return
-    hint = close_match(wish.value, ("all", *counts))
-    valid = f"valid: {', '.join(['all', *counts])}" + (f"; {hint}" if hint else "")
-    faults.add("task-unknown", f"{wish.source}: the job has no task {wish.value!r}.", valid, at=wish)
+def read_logs(framework: str, wish: Given, counts: Mapping[str, int], faults: Faults) -> str:
+    """Return whose output is wanted: `all`, a role, or a task; one that the job does not have is noted.
+
+    Args:
+        framework: Of the job.
+        wish: `all`, ROLE or ROLE:INDEX.
+        counts: What the tasks of each role are called -> how many they are.
+        faults: Takes what is wrong.
+    """
+    word, colon, index = wish.value.partition(":")
+    role = word if word in counts else task_role(framework, word)
+    if wish.value == "all":
+        return "all"
+    if role in counts and (not colon or index in map(str, range(counts[role]))):
+        return role + colon + index
+    faults.add(
+        "task-unknown",
+        f"{wish.source}: the job has no task {shown(wish.value)}.",
+        valid_words(wish.value, ("all", *counts)),
+        at=wish,
+    )
+    return wish.value

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NoReturn
 
-from yarn_submitter.errors import Problem
+from yarn_submitter.errors import Problem, UsageError
 
 _NOWHERE = (9, 0)  # what is missing stands nowhere: it is told last
+_MOST_FAULTS = 200  # nobody reads more
+MOST_TEXT_BYTES = 128 * 1024 - 1  # Linux starts no program with a longer argument or variable (MAX_ARG_STRLEN)
+_SHOWN = 60  # letters of a user's text in a message
+# Control characters, what turns the direction of writing, and halves of characters: a terminal must not see them.
+UNPRINTABLE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -34,13 +41,13 @@ class Faults:
     """Collects every fault of a command line and a file."""
 
     def __init__(self) -> None:
-        self._found: list[tuple[tuple[int, int], Problem]] = []
+        self._found: dict[Problem, tuple[int, int]] = {}
         self.warnings: list[str] = []
 
     @property
     def problems(self) -> list[Problem]:
         """Return the faults in the order of their places, those of the same place as they were found."""
-        return [problem for _, problem in sorted(self._found, key=lambda item: item[0])]
+        return [problem for problem, _ in sorted(self._found.items(), key=lambda item: item[1])]
 
     def add(
         self, problem_id: str, sentence: str, evidence: str = "", next_step: str = "", *, at: Given | None = None
@@ -53,20 +60,57 @@ class Faults:
             evidence: What was read, what is valid.
             next_step: What to type instead.
             at: What the user gave; none for something that is missing.
+
+        Raises:
+            UsageError: With all faults, when there are more than anybody reads. [too-many-faults]
         """
-        problem = Problem(problem_id, sentence, evidence, next_step)
-        if all(problem != known for _, known in self._found):
-            self._found.append((at.place if at else _NOWHERE, problem))
+        problem = Problem(problem_id, _line(sentence), printable(evidence), _line(next_step))
+        self._found.setdefault(problem, at.place if at else _NOWHERE)
+        if len(self._found) >= _MOST_FAULTS:
+            self._give_up()
+
+    def _give_up(self) -> NoReturn:
+        sentence = f"There are more than {_MOST_FAULTS} faults; what comes after these was not read."
+        raise UsageError(*self.problems, Problem("too-many-faults", sentence, "", "is this the file that you meant?"))
 
     def warn(self, sentence: str) -> None:
         """Note something that is no fault and that its user may not have meant."""
-        if sentence not in self.warnings:
-            self.warnings.append(sentence)
+        line = _line(sentence)
+        if line not in self.warnings and len(self.warnings) < _MOST_FAULTS:
+            self.warnings.append(line)
+
+    def usable(self, item: Given) -> Given:
+        """Return a text that a program can be given; what is wrong with one that cannot be is noted and taken out."""
+        text = item.value.replace("\0", "").encode(errors="ignore").decode()
+        wrong, step = "is no UTF-8 text", "write it in UTF-8"
+        if "\0" in item.value:
+            wrong, step = "holds a zero byte, which no program can be given", "leave it out"
+        elif len(text.encode()) > MOST_TEXT_BYTES:
+            wrong = f"is longer than the {MOST_TEXT_BYTES} bytes that Linux gives to a program"
+            step, text = "put it into a file and bring that with --localization", ""
+        elif text == item.value:
+            return item
+        self.add("text-unusable", f"{item.source}: the value {wrong}.", f"read: {shown(item.value)}", step, at=item)
+        return item.part(text)
+
+
+def printable(text: str) -> str:
+    """Return a text that does nothing to a terminal but show; newlines stay."""
+    return UNPRINTABLE.sub(lambda found: repr(found[0])[1:-1], text)
+
+
+def _line(text: str) -> str:
+    return printable(text).replace("\n", "\\n")
+
+
+def shown(text: str) -> str:
+    """Return a text as it is quoted in a message."""
+    return repr(text) if len(text) <= _SHOWN else f"{text[:_SHOWN]!r}..."
 
 
 def close_match(word: str, valid: Iterable[str], before: str = "") -> str:
     """Return "did you mean X?" when one of `valid` is close to `word`, else an empty text; `before` stands before X."""
-    found = difflib.get_close_matches(word, list(valid), n=1, cutoff=0.6)
+    found = difflib.get_close_matches(word[:_SHOWN], list(valid), n=1, cutoff=0.6)
     return f"did you mean {before}{found[0]}?" if found else ""
 
 

@@ -9,24 +9,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from yarn_submitter.argv import read_argv
-from yarn_submitter.errors import UsageError
+from yarn_submitter.errors import Problem, UsageError
 from yarn_submitter.formats import read_file
-from yarn_submitter.frameworks import check_counts, check_logs, check_parameters, check_role_name
-from yarn_submitter.given import Faults, Given
-from yarn_submitter.options import BY_NAME, FLAG, LIST, OPTION_ROLES, OPTIONS, TENSORBOARD
+from yarn_submitter.frameworks import FRAMEWORK, check_counts, check_parameters, check_role_name, read_logs, task_role
+from yarn_submitter.given import MOST_TEXT_BYTES, Faults, Given, shown
+from yarn_submitter.options import BY_NAME, FLAG, LIST, OPTION_ROLES, OPTIONS, PLACEHOLDERS, TENSORBOARD
+from yarn_submitter.properties import Properties, read_properties
 from yarn_submitter.remotes import (
     INPUT_NAME,
     read_input_path,
     read_localizations,
     read_mounts,
     read_store_path,
-    resource_list,
 )
 from yarn_submitter.roletexts import RoleTexts, both, gather_roles, own_options
 from yarn_submitter.settings import JobDefaults
 from yarn_submitter.spec import JobSpec, RoleSpec, Security
 from yarn_submitter.units import Ask
 from yarn_submitter.values import (
+    MOST_TASKS,
     env_file_lines,
     read_ask,
     read_choice,
@@ -38,18 +39,25 @@ from yarn_submitter.values import (
     read_pairs,
     read_quicklinks,
     read_secrets,
-    shown,
 )
 from yarn_submitter.yamlfile import YamlJob
 
 _ROLE_NAME = re.compile(r"[a-z][a-z0-9_-]*\Z")
 _ROLE_ORDER = ("chief", "worker", "ps")
+_MOST_ROLES = 50
 # Values that YAML and the command line may both hold without a conflict.
 _MERGED = ("verbose", "wait_job_finish", "insecure", "distribute_keytab", TENSORBOARD)
-# What a role needs, as the YAML form calls it -> what to type for a role without options of its own.
-_NEEDED = {"resources": "write --role {}:instances=1,memory=1G", "launch_cmd": "add --role_cmd {}=COMMAND"}
-_RESOURCE_LIST = "tony.containers.resources"
-_HADOOP_KEY = re.compile(r"(dfs|fs|yarn|hadoop|ipc|io|net|mapreduce|security|ssl)\.[A-Za-z0-9._*-]+\Z")
+# What a role needs, as the YAML form calls it -> its form, and what to type for a role without options of its own.
+_NEEDED = {
+    "resources": ("memory=2G,vcores=1", "write --role {}:instances=1,memory=2G"),
+    "launch_cmd": ('"python train.py"', "add --role_cmd {}=COMMAND"),
+}
+# Faults that a file which could not be read may be the reason of.
+_OF_THE_FILE = (
+    *("role-unknown", "role-incomplete", "name-absent", "input-path-absent", "no-roles", "one-worker-with-ps"),
+    *("task-unknown", "quicklink-task"),
+)
+_UNREAD = ("yaml-unreadable", "yaml-broken")
 
 
 @dataclass(frozen=True)
@@ -85,12 +93,23 @@ def load(
     given = read_argv(argv, faults)
     file = read_file(given, faults)
     _merge(given, file, faults)
+    properties = read_properties(given.get("conf", []), faults)
     controls = _controls(given, faults)
-    spec = _Builder(given, file, defaults_for(controls["cluster"], controls["set"]), faults).job()
+    controls["set"] = (*properties.settings, *controls["set"])
+    wrong_settings: tuple[Problem, ...] = ()
+    try:
+        defaults = defaults_for(controls["cluster"], controls["set"])
+    except UsageError as error:
+        defaults, wrong_settings = JobDefaults(), error.problems
+    builder = _Builder(given, file, properties, defaults, faults)
+    spec = builder.job()
     if controls["logs"]:
-        check_logs(given["logs"][0], {role.name: role.instances for role in spec.roles}, faults)
-    if faults.problems:
-        raise UsageError(*faults.problems)
+        controls["logs"] = read_logs(builder.rules, given["logs"][0], builder.task_counts(spec.roles), faults)
+    problems = faults.problems
+    if any(problem.id in _UNREAD for problem in problems):
+        problems = [problem for problem in problems if problem.id not in _OF_THE_FILE]
+    if problems or wrong_settings:
+        raise UsageError(*problems, *wrong_settings)
     return spec, Controls(**controls, warnings=tuple(faults.warnings))
 
 
@@ -117,14 +136,23 @@ def _merge(given: dict[str, list[Given]], file: YamlJob, faults: Faults) -> None
 class _Builder:
     """Turns texts into a JobSpec; every method notes its faults and returns something that lets the others go on."""
 
-    def __init__(self, given: dict[str, list[Given]], file: YamlJob, defaults: JobDefaults, faults: Faults) -> None:
+    def __init__(
+        self,
+        given: dict[str, list[Given]],
+        file: YamlJob,
+        properties: Properties,
+        defaults: JobDefaults,
+        faults: Faults,
+    ) -> None:
         self.given = given
         self.file = file
+        self.properties = properties
         self.defaults = defaults
         self.faults = faults
         known = len(faults.problems)
         self.framework = self.choice("framework")
-        self.rules = self.framework if len(faults.problems) == known else "generic"  # a wrong one makes no other fault
+        right = len(faults.problems) == known
+        self.rules = self.framework if right else "generic"  # a wrong one makes no other fault
 
     def job(self) -> JobSpec:
         """Return the job; meaningless when there are faults."""
@@ -137,9 +165,11 @@ class _Builder:
             faults.add("input-path-absent", '"--input_path" is absent.', "", next_step)
         input_path = read_input_path(self.one("input_path"), faults)
         taken = (INPUT_NAME,) if input_path and "://" not in input_path else ()
-        counts = {role.name: role.instances for role in (*roles, *([tensorboard] if tensorboard else []))}
-        conf, localizations = self.conf()
-        localizations = [*self.given.get("localization", []), *localizations]
+        counts = self.task_counts((*roles, *([tensorboard] if tensorboard else [])))
+        first = next((name for name in ("chief", "worker") if name in counts), "")
+        calls = {"master": first, **FRAMEWORK[self.rules].calls}  # as Submarine's help calls the first worker
+        localizations = [*self.given.get("localization", []), *self.properties.localizations]
+        self.check_lengths(roles)
         return JobSpec(
             name=self.text("name"),
             framework=self.framework,
@@ -158,15 +188,29 @@ class _Builder:
             image=read_image(self.one("docker_image"), faults) or self.defaults.image,
             node_label=read_label(self.one("node_label"), faults),
             mounts=read_mounts(self.given.get("mount", []), faults),
-            quicklinks=read_quicklinks(self.given.get("quicklink", []), counts, faults),
+            quicklinks=read_quicklinks(self.given.get("quicklink", []), counts, calls, faults),
             secrets=read_secrets(self.given.get("secret", []), faults),
-            conf=conf,
+            conf=self.properties.hadoop,
             security=Security(
                 self.flag("insecure"), self.text("keytab"), self.text("principal"), self.flag("distribute_keytab")
             ),
             tensorboard=tensorboard,
             max_runtime_s=self.max_runtime_s(),
         )
+
+    def task_counts(self, roles: Sequence[RoleSpec]) -> dict[str, int]:
+        """Return what the tasks of each role are called -> how many they are."""
+        return {task_role(self.rules, role.name): role.instances for role in roles}
+
+    def check_lengths(self, roles: Sequence[RoleSpec]) -> None:
+        """Note a command that would be too long with its paths filled in."""
+        paths = {f"%{name}%": self.text(name) or "/" * 200 for name in PLACEHOLDERS}
+        for role in roles:
+            letters = sum(role.command.count(name) * len(path) for name, path in paths.items()) + len(role.command)
+            if letters > MOST_TEXT_BYTES:
+                sentence = f"The command of role {role.name} has {letters} letters with its paths filled in."
+                most = f"Linux gives a program {MOST_TEXT_BYTES} bytes at most"
+                self.faults.add("text-unusable", sentence, most, "put it into a script")
 
     def max_runtime_s(self) -> int:
         """Return how long the job may run; 0: as long as it likes."""
@@ -208,33 +252,24 @@ class _Builder:
         from_files = read_pairs(env_file_lines(self.given.get("env_file", []), self.faults), self.faults)
         return {**self.defaults.env, **from_files, **read_pairs(self.given.get("env", []), self.faults)}
 
-    def conf(self) -> tuple[dict[str, str], list[Given]]:
-        """Return Hadoop's properties, and the localizations that TonY's scripts hide among them."""
-        found: dict[str, str] = {}
-        resources: list[Given] = []
-        for item in self.given.get("conf", []):
-            key, _, value = item.value.partition("=")
-            if key == _RESOURCE_LIST:
-                resources += resource_list(item)
-            elif _HADOOP_KEY.match(key):
-                found[key] = value
-            else:
-                known = f"known: Hadoop's own (yarn.*, dfs.*, fs.*, hadoop.*, ...) and {_RESOURCE_LIST}"
-                step = "a setting of ours goes with --set KEY=VALUE"
-                sentence = f"{item.source}: {shown(key)} is no property that has an effect here."
-                self.faults.add("conf-unknown", sentence, known, step, at=item)
-        return found, resources
-
     def roles(self) -> tuple[tuple[RoleSpec, ...], RoleSpec | None]:
         """Return every role with at least one task, in the order in which they are shown, and the TensorBoard."""
         texts = gather_roles(self.given, self.file, self.faults)
-        check_parameters(self.rules, self.given, texts, self.faults)
+        if len(texts) > _MOST_ROLES:
+            sentence = f"The job has {len(texts)} roles, and {_MOST_ROLES} are the most."
+            self.faults.add("roles-too-many", sentence, "", "give like tasks one role with more instances")
+            texts = dict(list(texts.items())[:_MOST_ROLES])
+        if self.rules == self.framework:
+            check_parameters(self.rules, self.given, texts, self.faults)
         found = {name: self.role(name, role) for name, role in texts.items()}
         found = {name: role for name, role in found.items() if role.instances > 0}
         tensorboard = self.tensorboard()
         if not found and not tensorboard:
             self.faults.add("no-roles", "The job has no task.", "", "give --num_workers or --role")
         check_counts(self.rules, {name: role.instances for name, role in found.items()}, self.faults)
+        if sum(role.instances for role in found.values()) > MOST_TASKS:
+            sentence = f"All roles together have more than {MOST_TASKS} tasks."
+            self.faults.add("tasks-too-many", sentence, "", "give fewer instances")
         order = [*(name for name in _ROLE_ORDER if name in found), *(name for name in found if name not in _ROLE_ORDER)]
         return tuple(found[name] for name in order), tensorboard
 
@@ -251,15 +286,16 @@ class _Builder:
         needed = {**texts}
         if "profile" in self.given and "resources" not in texts:
             needed["resources"] = self.given["profile"]
-        for key, form in _NEEDED.items():
+        for key, (value, form) in _NEEDED.items():
             if key in needed and needed[key][0].value:
                 continue
             if own:
-                seen = f"{name} has {instances} instances"
-                faults.add("role-incomplete", f"--{own[key]} is absent.", seen, at=role.place)
+                seen, step = self.instances_text(name, instances, role), f"add --{own[key]} {value}"
+                step += f", or `{key}:` at {role.place.source}" if role.in_file else ""
+                faults.add("role-incomplete", f"--{own[key]} is absent.", seen, step, at=role.place)
             else:
                 sentence = f"{role.place.source}: role {name} has no {key}."
-                step = f"{form.format(name)}, or `{key}:` in the file"
+                step = f"write `{key}:` there" if role.in_file else form.format(name)
                 faults.add("role-incomplete", sentence, "", step, at=role.place)
         resources = needed.get("resources", [Given("", "")])[0]
         return RoleSpec(
@@ -273,6 +309,12 @@ class _Builder:
             read_image(texts["docker_image"][0], faults) if "docker_image" in texts else "",
             read_label(texts["node_label"][0], faults) if "node_label" in texts else "",
         )
+
+    def instances_text(self, name: str, instances: int, role: RoleTexts) -> str:
+        """Return how many tasks a role has, and why when nobody said so."""
+        count = f"{name} has {instances} instance{'s' if instances > 1 else ''}"
+        asked = "replicas" in role.texts
+        return count if asked else f"{count}, which is what it has when --num_{name.removesuffix('s')}s does not say"
 
     def check_name(self, name: str, place: Given) -> None:
         """Note a role's name that cannot be one, or that the framework does not know."""

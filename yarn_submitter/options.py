@@ -69,6 +69,10 @@ class Option:
 # Roles that have options of their own; any role can be given by --role and --role_cmd.
 OPTION_ROLES = ("worker", "ps", "scheduler")
 TENSORBOARD = "tensorboard"
+# Paths that stand in a command as `%name%`.
+PLACEHOLDERS = ("input_path", "checkpoint_path", "saved_model_path")
+# The key of `--conf` that is a list of localizations, as in scripts for TonY and Submarine.
+RESOURCE_LIST = "tony.containers.resources"
 _DEFAULT_COUNT = {"worker": "1"}
 
 

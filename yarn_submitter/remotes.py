@@ -10,10 +10,9 @@ import posixpath
 import re
 from collections.abc import Iterable
 
-from yarn_submitter.given import Faults, Given, valid_words
+from yarn_submitter.given import Faults, Given, shown, valid_words
 from yarn_submitter.localfiles import archive_extension
 from yarn_submitter.spec import Localization, Mount
-from yarn_submitter.values import shown
 
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _SCHEMES = (
@@ -62,12 +61,6 @@ def read_localizations(
             faults.add("localization-twice", sentence, seen, "choose another local name", at=item)
         found.setdefault(one.local, one)
     return tuple(found.values())
-
-
-def resource_list(item: Given) -> list[Given]:
-    """Return the localizations of TonY's `tony.containers.resources=a.zip#archive,b.py`: each under its own name."""
-    key, _, text = item.value.partition("=")
-    return [Given(f"{part.strip()}:.", f"{item.source} {key}", item.place) for part in text.split(",") if part.strip()]
 
 
 def _localization(item: Given, faults: Faults) -> Localization | None:

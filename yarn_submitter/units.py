@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from yarn_submitter.errors import Problem, UsageError
 
-_PAIR = re.compile(r"\s*([^=\s]+)\s*=\s*(.*?)\s*\Z", re.DOTALL)
-_AMOUNT = re.compile(r"0*([0-9]+)\s*([A-Za-z]*)\Z")
+_AMOUNT = re.compile(r"([0-9]+)\s*([A-Za-z]*)\Z", re.ASCII)
+_FRACTION = re.compile(r"([0-9]{1,6}\.[0-9]{1,6})\s*[gG]\Z", re.ASCII)
 _UNITS_MIB = {"m": 1, "g": 1024}
 _ALIASES = {"gpu": "yarn.io/gpu", "fpga": "yarn.io/fpga"}
 _DURATION = re.compile(r"(?:[0-9]+\s*[dhms]\s*)+\Z")
@@ -57,33 +57,33 @@ def parse_resources(text: str) -> Ask:
         ValueError: The message names the pair that is wrong and what is acceptable.
     """
     amounts: dict[str, int] = {}
+    shown = repr(text) if len(text) <= _SHOWN else f"{text[:_SHOWN]!r}..."
     pairs = text.rstrip().removesuffix(",").split(",")
     for pair in pairs:
         key, amount = _read_pair(pair)
         if key in amounts:
-            raise ValueError(f"{key} is given twice in {text!r}")
+            raise ValueError(f"{key} is given twice in {shown}")
         amounts[key] = amount
     if "memory" not in amounts:
-        raise ValueError(f"memory is left out in {text!r}; write for example {FORM}")
+        raise ValueError(f"memory is left out in {shown}; write for example {FORM}")
     memory_mib = amounts.pop("memory")
     vcores = amounts.pop("vcores", 1)
     if memory_mib < 1 or vcores < 1:
-        raise ValueError(f"memory and vcores must be at least 1 in {text!r}")
+        raise ValueError(f"memory and vcores must be at least 1 in {shown}")
     return Ask(memory_mib, vcores, {key: amount for key, amount in amounts.items() if amount})
 
 
 def _read_pair(pair: str) -> tuple[str, int]:
     shown = repr(pair.strip() if len(pair) <= _SHOWN else pair.strip()[:_SHOWN] + "...")
-    match = _PAIR.match(pair)
-    if not match:
+    key, equals, amount_text = (part.strip() for part in pair.partition("="))
+    if not equals or not key or len(key.split()) > 1:
         raise ValueError(f"{shown} is not of the form key=amount; write for example {FORM}")
-    key, amount_text = match.groups()
     if key.lower() == "memory" != key:
-        raise ValueError(f"{shown} has its key in capitals; write memory={amount_text}")
+        raise ValueError(f"{shown} has its key in capitals; write memory={amount_text[:_SHOWN]}")
     amount = _AMOUNT.match(amount_text)
     if not amount:
-        raise ValueError(f"{shown} has no whole number; write for example {FORM}")
-    digits, unit = amount.group(1), amount.group(2).lower()
+        raise ValueError(f"{shown} has no whole number{_instead(key, amount_text)}; write for example {FORM}")
+    digits, unit = amount.group(1).lstrip("0") or "0", amount.group(2).lower()
     if len(digits) > len(str(_MOST)):
         raise ValueError(f"{shown} is more than any cluster has")
     number = int(digits)
@@ -100,6 +100,14 @@ def _read_pair(pair: str) -> tuple[str, int]:
     return ("vcores" if key.lower() == "vcores" else _ALIASES.get(key, key)), number
 
 
+def _instead(key: str, amount: str) -> str:
+    """Return what says the same in whole numbers as `memory=1.5G`, for a sentence; empty when nothing does."""
+    parts = _FRACTION.match(amount)
+    if key != "memory" or not parts:
+        return ""
+    return f", memory={float(parts.group(1)) * 1024:.0f}M is one"
+
+
 def parse_duration(text: str) -> int:
     """Return the seconds of `2h`, `90m`, `1h30m`, `45s` or `2d`.
 
@@ -108,7 +116,7 @@ def parse_duration(text: str) -> int:
     """
     shown = repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "...")
     word = text.strip().lower()
-    if not word.isascii() or not _DURATION.match(word):
+    if not word.isascii() or len(word) > _SHOWN or not _DURATION.match(word):
         raise ValueError(f"{shown} is no duration; write for example 90m, 2h or 1d12h")
     parts = re.findall(r"([0-9]+)\s*([dhms])", word)
     if any(len(digits.lstrip("0")) > len(str(_MOST)) for digits, _ in parts):

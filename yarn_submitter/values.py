@@ -9,24 +9,19 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from yarn_submitter.given import Faults, Given, close_match, valid_words
+from yarn_submitter.given import Faults, Given, close_match, shown, valid_words
 from yarn_submitter.options import Option
 from yarn_submitter.spec import Quicklink, Secret
 from yarn_submitter.units import Ask, parse_duration, parse_resources
 
 MOST_TASKS = 100_000  # of a role; ten times what the largest clusters run of one application
+_MOST_FILE_BYTES = 1024 * 1024  # all variables and arguments of a program together may have 2 MiB (Linux)
 _MOST_SECRET_BYTES = 64 * 1024  # the kernel takes no variable of 128 KiB, and no key or password comes near
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _SECRET_FILE = re.compile(r"\./[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
 _QUICKLINK = re.compile(r"([^=]+)=(https?)://([a-z][a-z0-9_-]*)-(0|[1-9][0-9]{0,5}):([1-9][0-9]{0,4})/?\Z")
 _IMAGE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._/:@-]*\Z")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\Z")
-_SHOWN = 60  # letters of a wrong text in a message
-
-
-def shown(text: str) -> str:
-    """Return a text as it is quoted in a message."""
-    return repr(text) if len(text) <= _SHOWN else f"{text[:_SHOWN]!r}..."
 
 
 def read_flag(given: Given, faults: Faults) -> bool:
@@ -64,13 +59,10 @@ def read_pairs(items: Iterable[Given], faults: Faults) -> dict[str, str]:
         key, _, value = item.value.partition("=")
         if not _VARIABLE.match(key):
             sentence = f"{item.source}: {shown(key)} is not a variable's name."
-            faults.add("env-name", sentence, f"read: {shown(item.value)}", at=item)
-        if "\0" in value:
-            faults.add(
-                "env-value", f"{item.source}: the value of {key} holds a zero byte, which no variable can.", at=item
-            )
+            step = "leave `export` out" if key.startswith("export ") else "letters, digits and _; no digit first"
+            faults.add("env-name", sentence, f"read: {shown(item.value)}", step, at=item)
         if key in found:
-            faults.warn(f"{item.source}: variable {key} is given more than once, {value!r} counts")
+            faults.warn(f"{item.source}: variable {key} is given more than once, the last one counts")
         found[key] = value
     return found
 
@@ -79,23 +71,40 @@ def env_file_lines(items: Iterable[Given], faults: Faults) -> Iterator[Given]:
     """Yield the K=V lines of files of variables; empty lines and those that begin with # are left out."""
     for item in items:
         try:
-            with open(item.value, encoding="utf-8") as stream:
-                lines = stream.read().splitlines()
+            lines = _variable_lines(item.value)
         except (OSError, ValueError) as error:
             sentence = f"{item.source}: {shown(item.value)} cannot be read."
-            faults.add("file-unreadable", sentence, str(error), "check the path and its rights", at=item)
+            faults.add("file-unreadable", sentence, _reason(error), "check the path and its rights", at=item)
             continue
         for number, line in enumerate(lines, 1):
-            if line.strip() and not line.lstrip().startswith("#"):
-                yield Given(line.strip(), f"{item.value}:{number}", item.place)
+            text = line.removesuffix("\r").lstrip()
+            if text and not text.startswith("#"):
+                yield faults.usable(Given(text, f"{item.value}:{number}", item.place))
+
+
+def _variable_lines(path: str) -> list[str]:
+    with open(path, "rb") as stream:  # may be a pipe
+        content = stream.read(_MOST_FILE_BYTES + 1)
+    if len(content) > _MOST_FILE_BYTES:
+        raise ValueError(f"it has more than {_MOST_FILE_BYTES // 1024} KiB")
+    return content.decode("utf-8-sig").split("\n")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "it is no UTF-8 text"
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def read_secrets(items: Iterable[Given], faults: Faults) -> tuple[Secret, ...]:
     """Return K=@FILE texts; the files are read at submit, by nobody else."""
     found: dict[str, Secret] = {}
     for item in items:
-        name, _, path = item.value.partition("=")
-        if not _VARIABLE.match(name) and not _SECRET_FILE.match(name):
+        name, equals, path = item.value.partition("=")
+        if not equals:
+            sentence = f"{item.source}: a secret has a name and a file, and this has no `=`."
+            faults.add("secret-form", sentence, "", "write NAME=@FILE", at=item)
+        elif not _VARIABLE.match(name) and not _SECRET_FILE.match(name):
             form = "a variable's name, or ./NAME for a file"
             faults.add("secret-name", f"{item.source}: {shown(name)} cannot be a secret's name.", form, at=item)
         elif not path.startswith("@") or len(path) == 1:
@@ -116,7 +125,7 @@ def _secret_file_problem(path: str) -> str:
         with open(path, "rb") as stream:
             content = stream.read(_MOST_SECRET_BYTES + 1)
     except (OSError, ValueError) as error:
-        return str(error)
+        return _reason(error)
     if len(content) > _MOST_SECRET_BYTES:
         return f"it has more than {_MOST_SECRET_BYTES} bytes"
     try:
@@ -164,8 +173,17 @@ def _worded(given: Given, form: re.Pattern[str], problem_id: str, what: str, fau
     return given.value
 
 
-def read_quicklinks(items: Iterable[Given], counts: Mapping[str, int], faults: Faults) -> tuple[Quicklink, ...]:
-    """Return LABEL=http[s]://ROLE-N:PORT texts; `counts` is the number of tasks of each role."""
+def read_quicklinks(
+    items: Iterable[Given], counts: Mapping[str, int], calls: Mapping[str, str], faults: Faults
+) -> tuple[Quicklink, ...]:
+    """Return LABEL=http[s]://ROLE-N:PORT texts.
+
+    Args:
+        items: The texts.
+        counts: What the tasks of each role are called -> how many they are.
+        calls: Other names of roles -> what their tasks are called.
+        faults: Takes what is wrong.
+    """
     found = []
     for item in items:
         match = _QUICKLINK.match(item.value)
@@ -174,6 +192,7 @@ def read_quicklinks(items: Iterable[Given], counts: Mapping[str, int], faults: F
             faults.add("quicklink-form", f"{item.source}: {shown(item.value)} is no quicklink.", "", form, at=item)
             continue
         label, protocol, role, index, port = match.groups()
+        role = role if role in counts else calls.get(role, role)
         if int(index) >= counts.get(role, 0):
             tasks = [f"{name}-0 to {name}-{count - 1}" if count > 1 else f"{name}-0" for name, count in counts.items()]
             sentence = f"{item.source}: quicklink {label} names {role}-{index}, and the job has no such task."

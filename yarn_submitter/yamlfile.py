@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from yarn_submitter.given import Faults, Given, valid_words
+from yarn_submitter.given import Faults, Given, shown, valid_words
 from yarn_submitter.options import ANY_ROLE, LIST, OPTIONS, PAIRS, TENSORBOARD
 
 _ROLE_KEYS = ("replicas", "resources", *(option.key for option in OPTIONS if option.role == ANY_ROLE))
@@ -15,6 +15,9 @@ _SECTIONS = ("spec", "configs", "scheduling", "roles", "security", "tensorBoard"
 _NEEDED = ("spec", "configs", "roles")
 _MAPPINGS = frozenset(("envs", *(option.key for option in OPTIONS if option.kind == PAIRS)))
 _LISTS = frozenset(("localizations", "mounts", *(option.key for option in OPTIONS if option.kind == LIST)))
+FAILED = "Failed to parse YAML config"
+_MOST_FILE_BYTES = 256 * 1024  # a job takes a few; reading this many takes half a second
+_MOST_LETTERS = 1024 * 1024  # of all texts together: aliases can give one text many times
 
 
 @dataclass
@@ -48,38 +51,72 @@ def compose(path: str, faults: Faults) -> Any:
     import yaml
 
     start = Given("", path, (1, 0))
-    if os.path.isdir(path):
-        sentence = f"{path} is a directory, not a job description."
-        faults.add("yaml-unreadable", sentence, "", "name a YAML file", at=start)
+    text = _content(path, faults)
+    if text is None:
         return None
     try:
-        with open(path, encoding="utf-8") as stream:
-            root = yaml.compose(stream, Loader=yaml.SafeLoader)
-    except (OSError, UnicodeDecodeError) as error:
-        faults.add("yaml-unreadable", f"{path} cannot be read.", str(error), "check the path after -f", at=start)
-        return None
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         _broken(path, error, faults)
         return None
-    except yaml.YAMLError as error:
-        faults.add("yaml-broken", f"Failed to parse YAML config {path}.", str(error), "mend the file", at=start)
+    except yaml.reader.ReaderError as error:
+        where = f"{path}:{text.count(chr(10), 0, error.position) + 1}"
+        seen = f"the character {chr(error.character)!r} cannot stand in YAML"
+        faults.add("yaml-broken", f"{FAILED} {where}.", seen, "take it out", at=start)
+        return None
+    except (yaml.YAMLError, ValueError) as error:  # PyYAML takes numbers of directives and escapes as they come
+        faults.add("yaml-broken", f"{FAILED} {path}.", str(error), "mend the file", at=start)
         return None
     except RecursionError:
-        deep = "it is nested too deeply"
-        faults.add("yaml-broken", f"Failed to parse YAML config {path}.", deep, "mend the file", at=start)
+        faults.add("yaml-broken", f"{FAILED} {path}.", "it is nested too deeply", "mend the file", at=start)
         return None
     if root is None or is_null(root):
         needed = "sections spec, configs and roles should be defined"
-        faults.add("yaml-broken", f"{path} is empty.", "", needed, at=start)
+        faults.add("yaml-broken", f"{FAILED} {path}: the file is empty.", "", needed, at=start)
         return None
     return root
+
+
+def _content(path: str, faults: Faults) -> str | None:
+    """Return the text of a file, or None when it cannot be read."""
+    start = Given("", path, (1, 0))
+    try:
+        if os.path.isdir(path):
+            sentence = f"{FAILED}: {shown(path)} is a directory."
+            faults.add("yaml-unreadable", sentence, "", "name a YAML file after -f", at=start)
+            return None
+        with open(path, "rb") as stream:  # may be a pipe
+            content = stream.read(_MOST_FILE_BYTES + 1)
+        if len(content) > _MOST_FILE_BYTES:
+            sentence = f"{FAILED}: {shown(path)} has more than {_MOST_FILE_BYTES // 1024} KiB."
+            faults.add("yaml-unreadable", sentence, "", "is this the file that you meant?", at=start)
+            return None
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        seen = f"line {line} is no UTF-8 text: {error.object[error.start : error.end]!r}"
+        faults.add("yaml-unreadable", f"{FAILED}: {shown(path)} cannot be read.", seen, "write it in UTF-8", at=start)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        sentence = f"{FAILED}: {shown(path)} cannot be read."
+        faults.add(
+            "yaml-unreadable", sentence, f"{reason}: {os.path.abspath(path)}", "check the path after -f", at=start
+        )
+    return None
 
 
 def _broken(path: str, error: Any, faults: Faults) -> None:
     mark = error.problem_mark or error.context_mark
     where = f"{path}:{mark.line + 1}" if mark else path
     at = Given("", where, (1, mark.line + 1 if mark else 0))
-    faults.add("yaml-broken", f"Failed to parse YAML config {where}.", error.problem or "", "mend that line", at=at)
+    problem, step = error.problem or "", "mend that line"
+    if "character '\\t'" in problem:
+        problem, step = "a tab stands where YAML takes blanks only", "put blanks in its place"
+    elif "but found another document" in problem or "<document start>" in problem:
+        problem, step = "a second document begins there", "keep one; `---` stands at the top of a file only"
+    elif problem == "mapping values are not allowed here":
+        problem, step = "`key:` cannot stand there", "mend its indentation, or put a text that holds `: ` in quotes"
+    faults.add("yaml-broken", f"{FAILED} {where}.", problem, step, at=at)
 
 
 def is_null(node: Any) -> bool:
@@ -92,9 +129,13 @@ def is_null(node: Any) -> bool:
 class Nodes:
     """Reads one file's nodes, of whatever form: mappings and scalars with their places."""
 
+    begin = ""  # of sentences about the file
+
     def __init__(self, path: str, faults: Faults) -> None:
         self.path = path
         self.faults = faults
+        self._letters = 0
+        self._merged: dict[int, dict[str, tuple[Any, Any]]] = {}
 
     def given(self, value: str, node: Any) -> Given:
         """Return a text that stands where a node stands."""
@@ -116,10 +157,12 @@ class Nodes:
         for key, value in node.value:
             at = self.given(str(key.value), key)
             if not isinstance(key, yaml.ScalarNode):
-                self.faults.add("yaml-shape", f"{at.source}: a key should be one word.", at=at)
+                sentence = f"{self.begin}{at.source}: a key should be one word."
+                self.faults.add("yaml-shape", sentence, "it is a list or a mapping", "write `key: value`", at=at)
             elif at.value in first:
                 line = f"first in line {first[at.value].place[1]}"
-                self.faults.add("yaml-key-twice", f"{at.source}: key {at.value} is given twice.", line, at=at)
+                sentence = f"{self.begin}{at.source}: key {at.value} is given twice."
+                self.faults.add("yaml-key-twice", sentence, line, "keep one of the two", at=at)
             else:
                 first[at.value] = at
             self.check_keys(value, seen)
@@ -132,36 +175,67 @@ class Nodes:
             return {}
         if not isinstance(node, yaml.MappingNode):
             at = self.given("", node)
-            self.faults.add("yaml-shape", f"{at.source}: {what} should hold `key: value` lines.", at=at)
+            sentence = f"{self.begin}{at.source}: {what} should hold `key: value` lines."
+            self.faults.add("yaml-shape", sentence, "", "write `key: value`, with a blank behind the colon", at=at)
             return {}
-        try:
-            yaml.constructor.SafeConstructor().flatten_mapping(node)
-        except yaml.MarkedYAMLError as error:
-            _broken(self.path, error, self.faults)
-        entries: dict[str, tuple[Any, Given]] = {}
+        entries = self._entries(node, ())
+        return {name: (value, self.given(name, key)) for name, (key, value) in entries.items()}
+
+    def _entries(self, node: Any, within: tuple[int, ...]) -> dict[str, tuple[Any, Any]]:
+        """Return name -> (key, value) of a mapping with what it merges: its own win, then what is merged first.
+
+        Each mapping is read once, whoever merges it: a few lines of aliases must not become millions of entries.
+        """
+        import yaml
+
+        if id(node) in self._merged:
+            return self._merged[id(node)]
+        own: dict[str, tuple[Any, Any]] = {}
+        merged: dict[str, tuple[Any, Any]] = {}
         for key, value in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                entries[str(key.value)] = (value, self.given(str(key.value), key))
-        return entries
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.tag != "tag:yaml.org,2002:merge":
+                own[str(key.value)] = (key, value)
+                continue
+            for item in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                if isinstance(item, yaml.MappingNode) and id(item) not in (*within, id(node)):
+                    for name, entry in self._entries(item, (*within, id(node))).items():
+                        merged.setdefault(name, entry)
+                else:
+                    at = self.given("", key)
+                    seen = "it merges itself" if isinstance(item, yaml.MappingNode) else "`<<` takes mappings"
+                    sentence = f"{FAILED} {at.source}: this cannot be merged."
+                    self.faults.add("yaml-broken", sentence, seen, "write `<<: *name` of a mapping", at=at)
+        self._merged[id(node)] = {**merged, **own}
+        return self._merged[id(node)]
 
     def unknown(self, key: str, where: Given, valid: Collection[str]) -> None:
         """Note a key that cannot stand where it stands."""
         evidence = valid_words(key, valid, "valid here")
-        self.faults.add("yaml-key-unknown", f"{where.source}: there is no key {key}.", evidence, at=where)
+        sentence = f"{self.begin}{where.source}: there is no key {key}."
+        self.faults.add("yaml-key-unknown", sentence, evidence, at=where)
 
     def text(self, what: str, node: Any, where: Given) -> str | None:
         """Return a scalar as written; None for what is none, which is noted."""
         import yaml
 
-        if isinstance(node, yaml.ScalarNode):
-            return str(node.value)
-        sentence = f"{where.source}: {what} should be one value."
-        self.faults.add("yaml-shape", sentence, "", "put it in quotes if it is one", at=where)
-        return None
+        if not isinstance(node, yaml.ScalarNode):
+            sentence = f"{self.begin}{where.source}: {what} should be one value."
+            self.faults.add("yaml-shape", sentence, "", "put it in quotes if it is one", at=where)
+            return None
+        self._letters += len(node.value)
+        if self._letters > _MOST_LETTERS:
+            sentence = f"{self.begin}{self.path}: its aliases make more than {_MOST_LETTERS // 1024} KiB of it."
+            self.faults.add("yaml-shape", sentence, "", "give less of it again by `*name`")
+            return None
+        return self.faults.usable(where.part(str(node.value))).value
 
 
 class _Reader(Nodes):
     """Reads our own form."""
+
+    begin = f"{FAILED} "
 
     def job(self, root: Any) -> YamlJob:
         """Return what the file gives."""
@@ -177,7 +251,7 @@ class _Reader(Nodes):
                 self._read_section(name, node, where, found)
         for name in _NEEDED:
             if sections and name not in sections:
-                sentence = f"{self.path}: section {name} should be defined."
+                sentence = f"{self.begin}{self.path}: section {name} should be defined."
                 self.faults.add("yaml-section-missing", sentence, "", f"add `{name}:`")
         return found
 
@@ -221,8 +295,8 @@ class _Reader(Nodes):
             return [place.part(f"{place.value}={text}") for place, text in pairs if text is not None]
         if key in _LISTS:
             if not isinstance(node, yaml.SequenceNode):
-                sentence = f"{where.source}: {key} should be a list of `- item` lines."
-                self.faults.add("yaml-shape", sentence, at=where)
+                sentence = f"{self.begin}{where.source}: {key} should be a list of `- item` lines."
+                self.faults.add("yaml-shape", sentence, "", f"write `{key}: [...]`, or `- ` before each", at=where)
                 return []
             places = [(item, self.given("", item)) for item in node.value]
             items = [(place, self.text(f"each of {key}", item, place)) for item, place in places]

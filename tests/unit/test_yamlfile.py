@@ -185,17 +185,17 @@ def test_a_role_with_nothing_in_it_is_defined() -> None:
 @pytest.mark.parametrize(
     ("text", "problem_id", "words"),
     [
-        ("", "yaml-broken", ["job.yaml is empty", "spec, configs and roles"]),
-        ("# nothing\n", "yaml-broken", ["job.yaml is empty"]),
-        ("---\n", "yaml-broken", ["job.yaml is empty"]),
+        ("", "yaml-broken", ["Failed to parse YAML config job.yaml: the file is empty", "spec, configs and roles"]),
+        ("# nothing\n", "yaml-broken", ["Failed to parse YAML config job.yaml: the file is empty"]),
+        ("---\n", "yaml-broken", ["Failed to parse YAML config job.yaml: the file is empty"]),
         ("just words\n", "yaml-shape", ["job.yaml:1", "key: value"]),
         ("- a\n- b\n", "yaml-shape", ["job.yaml:1", "key: value"]),
-        (NEEDED + "\tqueue: ml\n", "yaml-broken", ["Failed to parse YAML config job.yaml:4", "\\t"]),
+        (NEEDED + "\tqueue: ml\n", "yaml-broken", ["Failed to parse YAML config job.yaml:4", "a tab stands"]),
         (NEEDED + "a:\n  b: 1\n c: 2\n", "yaml-broken", ["Failed to parse YAML config job.yaml:6"]),
         (NEEDED + "a: [1, 2\n", "yaml-broken", ["Failed to parse YAML config job.yaml:5"]),
         (NEEDED + "---\nspec: {}\n", "yaml-broken", ["Failed to parse YAML config job.yaml:4", "document"]),
         (NEEDED + "scheduling: *x\n", "yaml-broken", ["job.yaml:4", "alias"]),
-        (b"spec: \xff\n", "yaml-unreadable", ["job.yaml", "utf-8"]),
+        (b"spec: \xff\n", "yaml-unreadable", ["job.yaml", "line 1", "UTF-8"]),
         ("spec: \0\n", "yaml-broken", ["job.yaml"]),
         ("[" * 1000, "yaml-broken", ["job.yaml", "nested"]),
         (
@@ -255,7 +255,10 @@ def test_no_file(path: str, words: str) -> None:
 def test_all_faults_of_a_file_are_told_in_their_order() -> None:
     """A wrong key hides no other fault."""
     _, problems = read("spec: {nmae: x}\nconfigs:\n  envs: 3\nroles:\n  ps: {replica: 2}\nmisc: 1\n")
-    assert [(problem.id, problem.sentence.partition(": ")[0]) for problem in problems] == [
+    assert [
+        (problem.id, problem.sentence.removeprefix("Failed to parse YAML config ").partition(": ")[0])
+        for problem in problems
+    ] == [
         ("yaml-key-unknown", "job.yaml:1"),
         ("yaml-shape", "job.yaml:3"),
         ("yaml-key-unknown", "job.yaml:5"),
