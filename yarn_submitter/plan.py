@@ -57,6 +57,7 @@ class SubmissionPlan:
         environment: Task -> what its framework will find in its environment, hosts as placeholders; of a role with
             many tasks only the first two and the last.
     """
+        files: Local path as `spec` has it -> what lay there.
 
     spec: JobSpec
     staged: tuple[LocalFile, ...]
@@ -64,6 +65,7 @@ class SubmissionPlan:
     application: dict[str, Any]
     environment: dict[str, dict[str, str]]
 
+    files: dict[str, LocalFile]
     def document(self) -> dict[str, Any]:
         """Return the plan as JSON values; stable keys first, everything else below `plan`."""
         rest = {"environment": self.environment, "application": self.application}
@@ -80,7 +82,8 @@ def plan(spec: JobSpec, files: Mapping[str, LocalFile], limits: contract.Limits 
     """
     described, spec = spec, _escape(spec)
     staged: dict[str, LocalFile] = {}
-    for file in (files[path] for path in local_paths(described)):
+    taken = {path: files[path] for path in local_paths(described)}
+    for file in taken.values():
         if file.sha256 not in staged or file.extension:  # YARN takes the kind of an archive from its name
             staged[file.sha256] = file
     files = {_escape(path): file for path, file in files.items()}
@@ -98,7 +101,7 @@ def plan(spec: JobSpec, files: Mapping[str, LocalFile], limits: contract.Limits 
         },
         "services": {role.name: _service(spec, role, files) for role in _all_roles(spec)},
     }
-    return SubmissionPlan(described, tuple(staged.values()), job, application, _environment(job))
+    return SubmissionPlan(described, tuple(staged.values()), job, application, _environment(job), taken)
 
 
 def local_paths(spec: JobSpec) -> list[str]:

@@ -9,7 +9,7 @@ import secrets
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +23,10 @@ from yarn_submitter.errors import Problem, StagingError, SubmitterError
 from yarn_submitter.job import sweep_ended
 from yarn_submitter.localfiles import LocalFile, describe
 from yarn_submitter.plan import SubmissionPlan, substitute
+from yarn_submitter.record import Record, with_record
 from yarn_submitter.site import Site
 from yarn_submitter.spec import JobSpec
-from yarn_submitter.staging import code_zip, make_place, object_path, stage
+from yarn_submitter.staging import Staged, code_zip, make_place, object_path, stage
 from yarn_submitter.yarn import SkeinYarn, Yarn, application_dir
 
 # Below the ephemeral ports of Linux (32768...), so that no outgoing connection takes them. Several agents may share a
@@ -65,6 +66,7 @@ def submit(
     progress: Callable[[str], None],
     yarn: Yarn | None = None,
     agent_archive: Path | None = None,
+    rerun_of: str = "",
 ) -> Submitted:
     """Bring a plan to the cluster and return what became of it.
 
@@ -74,6 +76,7 @@ def submit(
         progress: Told what is being done.
         yarn: Another way to submit than Skein's driver.
         agent_archive: Another archive with the agent's environment than the one that is made on this machine.
+        rerun_of: Our id of the job that is submitted once more; kept in the record, and a tag for YARN.
 
     Raises:
         StagingError: Files could not be brought to the store.
@@ -91,15 +94,18 @@ def submit(
         pool.submit(sweep_ended, site)
         code, code_hash = code_zip()
         python = describe(str(agent_archive or agent_env(progress)))
-        staged = stage([python, *plan.staged], site.store, site.paths, progress)
-        code_file = LocalFile("am.zip", False, len(code), code_hash, ".zip")
-        written = staged.written_bytes + _put_code(site, object_path(site.paths, code_file), code)
-        known = _known(site, job_id, object_path(site.paths, code_file), staged.paths[python.sha256], staged.paths)
+        code_path = object_path(site.paths, LocalFile("am.zip", False, len(code), code_hash, ".zip"))
+        staged = _stage_all([python, *plan.staged], code_path, code, site, progress)
+        known = _known(site, job_id, code_path, staged.paths[python.sha256], staged.paths)
+        objects = tuple(path.rpartition("/")[2] for path in (code_path, *staged.paths.values()))
+        record = Record(plan.spec, plan.files, objects, rerun_of)
         secret = secrets.token_hex(32)
         job = from_json(contract.JobPlan, substitute(plan.job, known))
-        application = substitute(plan.application, known)
-        _write_job(site, job, plan, secret, pool)
+        application = _tagged(substitute(plan.application, known), rerun_of)
+        _write_job(site, job, with_record(plan.document(), record), plan.spec, secret, pool)
         staged_after = time.monotonic()
+        # What `job clean --cache` has just taken; from now on it leaves what the record names.
+        again = _stage_all([python, *plan.staged], code_path, code, site, progress)
         progress("waiting for Skein's driver")
         certificate = door.certificate()
         driver_after = time.monotonic()
@@ -112,7 +118,7 @@ def submit(
         "driver": driver_after - staged_after,
         "submit": time.monotonic() - driver_after,
     }
-    return Submitted(job_id, application_id, job, written, seconds)
+    return Submitted(job_id, application_id, job, staged.written_bytes + again.written_bytes, seconds)
 
 
 def _known(site: Site, job_id: str, code: str, python: str, staged: Mapping[str, str]) -> dict[str, Any]:
@@ -131,14 +137,24 @@ def _known(site: Site, job_id: str, code: str, python: str, staged: Mapping[str,
     }
 
 
-def _put_code(site: Site, path: str, content: bytes) -> int:
-    if site.store.status(path) is not None:
-        return 0
-    site.store.write(path, content)
-    return len(content)
+def _tagged(application: dict[str, Any], rerun_of: str) -> dict[str, Any]:
+    return {**application, "tags": [*application["tags"], f"ys-rerun-of:{rerun_of}"]} if rerun_of else application
 
 
-def _write_job(site: Site, job: contract.JobPlan, plan: SubmissionPlan, secret: str, pool: Executor) -> None:
+def _stage_all(
+    files: Sequence[LocalFile], code_path: str, code: bytes, site: Site, progress: Callable[[str], None]
+) -> Staged:
+    """Put files and our own code into the cache; what lies there stays as it is."""
+    staged = stage(files, site.store, site.paths, progress)
+    if site.store.status(code_path) is not None:
+        return staged
+    site.store.write(code_path, code)
+    return Staged(staged.paths, staged.written_bytes + len(code))
+
+
+def _write_job(
+    site: Site, job: contract.JobPlan, document: Mapping[str, Any], spec: JobSpec, secret: str, pool: Executor
+) -> None:
     """Write what agent and executors start from, and the job's record."""
     job_dir, job_text = job.job_dir, job.to_text().encode()
     site.store.makedirs(contract.spec_dir(job_dir), 0o700)
@@ -147,10 +163,10 @@ def _write_job(site: Site, job: contract.JobPlan, plan: SubmissionPlan, secret: 
         f"{contract.staging_dir(job_dir)}/job.json": job_text,
         f"{contract.staging_dir(job_dir)}/secret": secret.encode(),
         f"{contract.spec_dir(job_dir)}/job.json": job_text,
-        f"{contract.spec_dir(job_dir)}/plan.json": json.dumps(plan.document(), sort_keys=True).encode(),
+        f"{contract.spec_dir(job_dir)}/plan.json": json.dumps(document, sort_keys=True).encode(),
     }
-    if plan.spec.secrets:
-        contents[f"{contract.staging_dir(job_dir)}/secrets.json"] = json.dumps(_secret_texts(plan.spec)).encode()
+    if spec.secrets:
+        contents[f"{contract.staging_dir(job_dir)}/secrets.json"] = json.dumps(_secret_texts(spec)).encode()
     # A small WebHDFS write takes 0.03 s or, as often, 0.4 s.
     list(pool.map(lambda item: site.store.write(*item), contents.items()))
 

@@ -19,6 +19,7 @@ from yarn_submitter.errors import Problem, SubmitterError, UnreachableError
 from yarn_submitter.load import load
 from yarn_submitter.localfiles import describe
 from yarn_submitter.plan import SubmissionPlan, local_paths, plan
+from yarn_submitter.record import read_record
 from yarn_submitter.submit import Submitted, new_id, submit
 
 BASE = f"/user/{USER}/.yarn-submitter"
@@ -111,7 +112,13 @@ def test_submit_only_substitutes(cluster: PretendCluster, tmp_path: Path, name: 
     for path in (f"{job_dir}/staging/job.json", f"{job_dir}/spec/job.json"):
         assert JobPlan.from_text((cluster.files[path] or b"").decode()) == job
         assert substituted_back(json.loads(cluster.files[path] or b""), known) == document["plan"]["job"]
-    assert json.loads(cluster.files[f"{job_dir}/spec/plan.json"] or b"") == json.loads(json.dumps(document))
+    written = (cluster.files[f"{job_dir}/spec/plan.json"] or b"").decode()
+    assert {**json.loads(written), "record": None} == {**json.loads(json.dumps(document)), "record": None}
+    cached = tuple(path.rpartition("/")[2] for path in cluster.files if path.startswith(f"{BASE}/cache/"))
+    record = read_record(written)
+    assert record is not None
+    assert (record.spec, record.files, record.rerun_of) == (tried.planned.spec, tried.planned.files, "")
+    assert sorted(record.objects) == sorted(cached)
 
 
 def test_what_a_submission_writes(cluster: PretendCluster, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from yarn_submitter.errors import SubmitterError
 
 VERBS = {
     "run": "run a training job and follow it",
+    "rerun": "submit a job again from its own record",
     "list": "list jobs",
     "show": "show a job: state, tasks, paths",
     "logs": "print the logs of a job's tasks",

@@ -57,17 +57,29 @@ def _submit_and_follow(
     from yarn_submitter.site import open_site
 
     with with_properties(open_site(controls.cluster, overrides=controls.set), spec.conf) as site:
-        return _submit_to(site, spec, files, planned, controls, console)
+        return submit_to(site, spec, files, planned, controls, console)
 
 
-def _submit_to(
+def submit_to(
     site: Site,
     spec: JobSpec,
     files: dict[str, LocalFile],
     planned: SubmissionPlan,
     controls: Controls,
     console: Console,
+    rerun_of: str = "",
 ) -> int:
+    """Check a job, submit it, and follow it unless it is to be left alone; return the exit code.
+
+    Args:
+        site: The cluster.
+        spec: The job as the checks are to see it.
+        files: Local path of `spec` -> what lies there.
+        planned: The plan.
+        controls: How to behave.
+        console: Where to.
+        rerun_of: Our id of the job that is submitted once more, or empty.
+    """
     from yarn_submitter.check import check
 
     checked = check(spec, files, site)
@@ -84,7 +96,7 @@ def _submit_to(
     from yarn_submitter.submit import submit
 
     try:
-        submitted = submit(planned, site, console.progress)
+        submitted = submit(planned, site, console.progress, rerun_of=rerun_of)
     except KeyboardInterrupt as interrupt:
         console.say(f"interrupted before the job was submitted. {str(interrupt) or 'Nothing is left of it.'}")
         return DETACHED
