@@ -56,16 +56,16 @@ class SubmissionPlan:
         application: The Skein application as plain values with placeholders, without its credentials.
         environment: Task -> what its framework will find in its environment, hosts as placeholders; of a role with
             many tasks only the first two and the last.
-    """
         files: Local path as `spec` has it -> what lay there.
+    """
 
     spec: JobSpec
     staged: tuple[LocalFile, ...]
     job: dict[str, Any]
     application: dict[str, Any]
     environment: dict[str, dict[str, str]]
-
     files: dict[str, LocalFile]
+
     def document(self) -> dict[str, Any]:
         """Return the plan as JSON values; stable keys first, everything else below `plan`."""
         rest = {"environment": self.environment, "application": self.application}
