@@ -66,7 +66,7 @@ class Watch:
         self.client_pid = 0
         self._mark = _MARK + sandbox_id.encode()
         self._period_s = period_s
-        self._old = set(_pids())
+        self._old = {pid: _read(pid, "stat") for pid in _pids()}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -82,11 +82,16 @@ class Watch:
 
     def _run(self) -> None:
         while not self._stop.wait(self._period_s):
-            fresh = [pid for pid in _pids() if pid not in self._old]
+            fresh = [pid for pid in _pids() if not self._known(pid)]
             parents = {pid: _parent(pid) for pid in fresh}
             for pid in fresh:
                 self._container(pid)
             self._client(parents)
+
+    def _known(self, pid: int) -> bool:
+        """Tell whether a process was there before; a number may have been given to another one since."""
+        old = self._old.get(pid)
+        return old is not None and _began(old) == _began(_read(pid, "stat"))
 
     def _container(self, pid: int) -> None:
         words = _read(pid, "cmdline")
@@ -152,6 +157,11 @@ def description(load_before: float) -> dict[str, object]:
 
 def _pids() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _began(stat: bytes) -> bytes:
+    """Return when a process began, from /proc/PID/stat (field 22; the name in field 2 may hold blanks)."""
+    return (stat.rpartition(b")")[2].split() or [b""] * 20)[19]
 
 
 def _read(pid: int, name: str) -> bytes:
