@@ -24,6 +24,7 @@ class FakeHdfs:
         standby: Answer the next so many requests as a standby NameNode does.
         slow: A write waits for this event, when there is one.
         denied: Paths that nobody may write to.
+        breaks: The next so many reads break off half-way, as when a DataNode is killed.
     """
 
     def __init__(self) -> None:
@@ -33,6 +34,7 @@ class FakeHdfs:
         self.standby = 0
         self.slow = None
         self.denied = set()
+        self.breaks = 0
         self.changed = threading.Condition()
         hdfs = self
 
@@ -51,6 +53,10 @@ class FakeHdfs:
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
+                if parts.path.startswith("/data") and self.command == "GET" and hdfs.breaks:
+                    hdfs.breaks -= 1
+                    self.close_connection = True
+                    answer = answer[: len(answer) // 2]
                 self.wfile.write(answer)
 
             do_GET = do_PUT = do_DELETE = do  # noqa: N815

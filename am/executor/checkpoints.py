@@ -6,7 +6,7 @@ import contextlib
 import os
 import typing
 
-from am.executor.files import TEMPORARY, Carrier, Stamp, walk
+from am.executor.files import TEMPORARY, TRIES, Carrier, Stamp, walk
 from am.executor.webhdfs import Store, StoreError, store_path
 
 
@@ -108,7 +108,8 @@ class CheckpointWatch:
         with contextlib.closing(store.like()) as own:
             found = own.status(path)
             there = dict(_stamps(own, path, "")) if found is not None and found.is_dir else {}
-            for relative, stamp in there.items():
+            # Oldest first, as they were sent: the file that names the newest checkpoint must not come before it.
+            for relative, stamp in sorted(there.items(), key=lambda item: item[1][1]):
                 if self._here.get(relative) != stamp:
                     self._get(own, f"{path}/{relative}", relative)
                     self._here[relative] = stamp
@@ -135,6 +136,18 @@ def _stamps(store: Store, remote: str, above: str) -> typing.Iterator[typing.Tup
 
 
 def _save(store: Store, remote: str, target: str) -> None:
+    """Write a file of the store to a local one; when a DataNode breaks off, it or another one is asked again."""
+    for left in reversed(range(TRIES)):
+        try:
+            _copy(store, remote, target)
+        except StoreError as error:
+            if not error.lost or not left or store.leash.over():
+                raise
+        else:
+            return
+
+
+def _copy(store: Store, remote: str, target: str) -> None:
     with open(target, "wb") as file:
         for chunk in store.read(remote):
             file.write(chunk)

@@ -146,6 +146,9 @@ class Store:
             while chunk:
                 yield chunk
                 chunk = response.read(CHUNK_BYTES)
+            if response.length:  # http.client takes an early end for the end when it reads in pieces
+                sentence = f"{path} cannot be read: it broke off {response.length} bytes before its end"
+                raise StoreError(sentence, lost=True)
         except (OSError, http.client.HTTPException) as error:
             raise StoreError(f"{path} cannot be read: {error or type(error).__name__}", lost=True) from error
         finally:
