@@ -12,6 +12,7 @@ import math
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from am.contract import job as contract
@@ -25,6 +26,7 @@ from yarn_submitter.store import Store
 
 # How often the ResourceManager is asked while no agent can be listened to: it has no events to offer.
 _PAUSE_S = 0.3
+_READERS = 8
 _HOLD_S = wire.MAX_HOLD_S
 # A ResourceManager that restarts or hands over to its standby is away for less than this.
 PATIENCE_S = 60.0
@@ -135,10 +137,11 @@ class Feed:
         directory = contract.history_dir(self._job_dir)
         names = [status.path for status in self._store.list(directory)] if self._store.status(directory) else []
         segments = sorted((_segment_key(name), name) for name in names if name.endswith(".jsonl"))
-        for _, name in segments:
-            if name not in self._segments:
-                lines = self._store.read(name).decode(errors="replace").splitlines()
-                self._segments[name] = list(_parse(lines))
+        fresh = [name for _, name in segments if name not in self._segments]
+        if fresh:
+            with ThreadPoolExecutor(min(len(fresh), _READERS)) as pool:  # 15 ms each, and somebody waits for `job show`
+                for name, content in zip(fresh, pool.map(self._store.read, fresh), strict=True):
+                    self._segments[name] = list(_parse(content.decode(errors="replace").splitlines()))
         return [event for _, name in segments for event in self._segments[name]]
 
     def door(self) -> AgentDoor | None:
