@@ -56,6 +56,11 @@ class Option:
         return f"-{self.name}" if len(self.name) == 1 else f"--{self.name}"
 
     @property
+    def repeatable(self) -> bool:
+        """Return whether it may be given several times."""
+        return self.kind in REPEATABLE
+
+    @property
     def role(self) -> str:
         """Return the role that it describes, ANY_ROLE when its value names the role, empty when it describes none."""
         return self.yaml[1] if self.yaml[:1] == ("roles",) else ""
@@ -78,13 +83,18 @@ _DEFAULT_COUNT = {"worker": "1"}
 
 def _role_rows(role: str) -> tuple[Option, ...]:
     plural = "ps" if role == "ps" else f"{role}s"
+    only = " (MXNet)" if role == "scheduler" else ""
     section = ("roles", role)
     return (
         Option(
-            f"num_{plural}", COUNT, f"number of {role} tasks", _DEFAULT_COUNT.get(role, "0"), (*section, "replicas")
+            f"num_{plural}",
+            COUNT,
+            f"number of {role} tasks{only}",
+            _DEFAULT_COUNT.get(role, "0"),
+            (*section, "replicas"),
         ),
         Option(f"{role}_resources", RESOURCES, f"resources of a {role}", "", (*section, "resources")),
-        Option(f"{role}_launch_cmd", TEXT, f"shell command of a {role}", "", (*section, "launch_cmd")),
+        Option(f"{role}_launch_cmd", TEXT, f"shell command of a {role}", "", (*section, "launch_cmd"), (), "COMMAND"),
         Option(
             f"{role}_docker_image",
             TEXT,
@@ -109,12 +119,20 @@ _MOUNT = "SOURCE:TARGET[:ro|rw]"
 _BOARD = ("tensorBoard",)
 
 _JOB = (
-    Option("name", TEXT, "name of the job (needed)", "", ("spec", "name")),
+    Option("name", TEXT, "name of the job (needed)", "", ("spec", "name"), placeholder="NAME"),
     Option("framework", CHOICE, "what brings the tasks together", "tensorflow", ("spec", "framework"), FRAMEWORKS),
-    Option("queue", TEXT, "YARN queue", "default", ("scheduling", "queue")),
-    _config("input_path", TEXT, 'input data: URI, local path or "" (needed when there are workers)'),
-    _config("checkpoint_path", TEXT, "where checkpoints are kept", "the job's own"),
-    _config("saved_model_path", TEXT, "where the model is kept", "the checkpoint path if given, else the job's own"),
+    Option("queue", TEXT, "YARN queue", "default", ("scheduling", "queue"), placeholder="QUEUE"),
+    _config(
+        "input_path", TEXT, 'input data: URI, local path or "" (needed when there are workers)', placeholder="URI|PATH"
+    ),
+    _config("checkpoint_path", TEXT, "where checkpoints are kept", "the job's own", placeholder="URI"),
+    _config(
+        "saved_model_path",
+        TEXT,
+        "where the model is kept",
+        "the checkpoint path if given, else the job's own",
+        placeholder="URI",
+    ),
     _config("docker_image", TEXT, "Docker image of every role that has none of its own", placeholder="IMAGE"),
 )
 _ROLES = (
@@ -127,10 +145,20 @@ _ROLES = (
     _any_role("role_mount", "mounts", "Docker mount for one role's tasks", _MOUNT),
     _any_role("role_node_label", "node_label", "nodes that a role runs on", "LABEL"),
 )
-_WORLD = (
+_BESIDE = (
     Option(TENSORBOARD, FLAG, "run a TensorBoard beside the job", "off"),
     Option("tensorboard_resources", RESOURCES, "its resources", "memory=4G,vcores=1", (*_BOARD, "resources")),
-    Option("tensorboard_docker_image", TEXT, "its Docker image", "--docker_image", (*_BOARD, "docker_image")),
+    Option(
+        "tensorboard_docker_image", TEXT, "its Docker image", "--docker_image", (*_BOARD, "docker_image"), (), "IMAGE"
+    ),
+    _config("quicklink", LIST, "link shown with the job", key="quicklinks", placeholder="LABEL=http[s]://ROLE-N:PORT"),
+)
+_BROUGHT = (
+    _config("src", TEXT, "directory put into every working directory", placeholder="DIR"),
+    _config(
+        "localization", LIST, "file, directory or archive for every task", key="localizations", placeholder=_REMOTE
+    ),
+    _config("mount", LIST, "Docker mount for every task", key="mounts", placeholder=_MOUNT),
     _config("env", PAIRS, "variable for every task", key="envs", placeholder="K=V"),
     _config("env_file", LIST, "file with a variable K=V a line; --env wins over it", placeholder="FILE"),
     _config(
@@ -140,13 +168,8 @@ _WORLD = (
         key="secrets",
         placeholder="K=@FILE",
     ),
-    _config("conf", PAIRS, "Hadoop property for this submission", placeholder="K=V"),
-    _config(
-        "localization", LIST, "file, directory or archive for every task", key="localizations", placeholder=_REMOTE
-    ),
-    _config("mount", LIST, "Docker mount for every task", key="mounts", placeholder=_MOUNT),
-    _config("quicklink", LIST, "link shown with the job", key="quicklinks", placeholder="LABEL=http[s]://ROLE-N:PORT"),
-    _config("src", TEXT, "directory put into every working directory", placeholder="DIR"),
+)
+_RULES = (
     _config("profile", TEXT, "resource profile of every role that asks for nothing itself", placeholder="NAME"),
     Option(
         "node_label",
@@ -166,17 +189,22 @@ _WORLD = (
         ("configs", "tf_worker0"),
         ("worker", "chief", "master"),
     ),
+)
+_KERBEROS = (
     Option("keytab", TEXT, "Kerberos keytab", "", ("security", "keytab"), placeholder="PATH"),
-    Option("principal", TEXT, "its principal", "", ("security", "principal")),
+    Option("principal", TEXT, "its principal", "", ("security", "principal"), placeholder="NAME"),
     Option("distribute_keytab", FLAG, "bring the keytab to the tasks", "off", ("security", "distribute_keytab")),
     Option("insecure", FLAG, "kept for old scripts: security is read from Hadoop's configuration", "off"),
-    _config("wait_job_finish", FLAG, "kept in the record; job run always follows", "off"),
-    Option("verbose", FLAG, "say more", "off"),
 )
-_CONTROLS = (
+_FILE = (
     Option("f", TEXT, "job description in YAML", placeholder="FILE", control=True),
     Option("format", CHOICE, "whose form the file has", "seen by its shape", choices=FORMATS, control=True),
-    Option("cluster", TEXT, "a cluster's name, `sandbox`, or sandbox:NAME; else HADOOP_CONF_DIR", control=True),
+)
+_CONTROLS = (
+    Option(
+        "cluster", TEXT, "a cluster's name, `sandbox`, or sandbox:NAME; else HADOOP_CONF_DIR", "", (), (), "NAME", True
+    ),
+    _config("conf", PAIRS, "Hadoop property, or setting of the configuration, for this run", placeholder="K=V"),
     Option("set", LIST, "setting of the configuration for this run", placeholder="KEY=VALUE", control=True),
     Option("dry_run", FLAG, "print the plan as JSON, contact nothing", control=True),
     Option("check", FLAG, "ask the cluster whether it can run the job, and submit nothing", control=True),
@@ -185,8 +213,20 @@ _CONTROLS = (
     Option("json", FLAG, "print the result as JSON", control=True),
     Option("quiet", FLAG, "do not show the program's output", control=True),
     Option("logs", TEXT, "show the output of `all` tasks or of one role", placeholder="all|ROLE", control=True),
+    _config("wait_job_finish", FLAG, "kept in the record; job run always follows", "off"),
+    Option("verbose", FLAG, "say more", "off"),
 )
 
-OPTIONS: tuple[Option, ...] = (*_CONTROLS[:2], *_JOB, *_ROLES, *_WORLD, *_CONTROLS[2:])
+# As the help shows them: title -> options.
+GROUPS = {
+    "The job": (*_FILE, *_JOB),
+    "Its tasks": _ROLES,
+    "What they find": _BROUGHT,
+    "Beside them": _BESIDE,
+    "Where, how long, what counts": _RULES,
+    "Kerberos": _KERBEROS,
+    "This command": _CONTROLS,
+}
+OPTIONS: tuple[Option, ...] = tuple(option for group in GROUPS.values() for option in group)
 
 BY_NAME = {option.name: option for option in OPTIONS}

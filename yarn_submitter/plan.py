@@ -26,7 +26,8 @@ from am.contract import job as contract
 from am.contract.codec import from_json, to_json
 from yarn_submitter.docker_runtime import launch_environment, local_name, task_environment
 from yarn_submitter.document import plan_document
-from yarn_submitter.frameworks import FRAMEWORK
+from yarn_submitter.frameworks import FRAMEWORK, with_task_roles
+from yarn_submitter.given import UNPRINTABLE
 from yarn_submitter.localfiles import LocalFile
 from yarn_submitter.options import TENSORBOARD
 from yarn_submitter.remotes import INPUT_NAME
@@ -80,7 +81,7 @@ def plan(spec: JobSpec, files: Mapping[str, LocalFile], limits: contract.Limits 
         files: Local path -> what lies there, for every path of `local_paths(spec)`.
         limits: The site's deadlines; the job's own lifetime is put into them.
     """
-    described, spec = spec, _escape(spec)
+    described, spec = spec, with_task_roles(_escape(spec))
     staged: dict[str, LocalFile] = {}
     taken = {path: files[path] for path in local_paths(described)}
     for file in taken.values():
@@ -156,8 +157,12 @@ def _escape(value: Any) -> Any:
 
 
 def to_text(document: Mapping[str, Any]) -> str:
-    """Return a plan's document as the text that `--dry_run` prints: the same plan gives the same bytes."""
-    return json.dumps(document, indent=2, sort_keys=False, ensure_ascii=False) + "\n"
+    """Return a plan's document as the text that `--dry_run` prints: the same plan gives the same bytes.
+
+    What would steer a terminal is escaped: JSON itself lets DEL and the control characters above it through.
+    """
+    text = json.dumps(document, indent=2, sort_keys=False, ensure_ascii=False) + "\n"
+    return UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _is_uri(path: str) -> bool:

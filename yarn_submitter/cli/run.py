@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,6 @@ from yarn_submitter.cli.console import Console
 from yarn_submitter.errors import SubmitterError
 from yarn_submitter.load import Controls, load
 from yarn_submitter.localfiles import LocalFile, describe_all
-from yarn_submitter.options import CHOICE, FLAG, OPTIONS
 from yarn_submitter.plan import SubmissionPlan, local_paths, plan, to_text
 from yarn_submitter.settings import JobDefaults, Settings, job_defaults
 from yarn_submitter.siteconfig import load_settings
@@ -30,7 +30,9 @@ HELP = "run a training job and follow it"
 def run(words: Sequence[str], console: Console) -> int:
     """Run the verb; return the job's exit code."""
     if any(word in ("-h", "--help", "-help") for word in words):
-        console.out(help_text())
+        from yarn_submitter.cli.run_help import help_text
+
+        console.out(help_text(shutil.get_terminal_size().columns))
         return 0
     settings = Settings()
 
@@ -156,23 +158,3 @@ def _follow(job: Job, controls: Controls, console: Console) -> int:
     except SubmitterError:
         console.say(f"lost sight of the job, it may go on; come back with: {come_back}")
         raise
-
-
-def help_text() -> str:
-    """Return the help of `job run`, from the option table."""
-    lines = [
-        "usage: job run -f FILE | --name NAME --input_path URI ... (one dash or two, `-` and `_` are the same)",
-        "",
-    ]
-    for option in OPTIONS:
-        value = "" if option.kind == FLAG else " " + (option.placeholder or _placeholder(option.kind, option.choices))
-        default = f" (default {option.default})" if option.default else ""
-        lines.append(f"  {option.typed}{value}")
-        lines.append(f"        {option.help}{default}")
-    return "\n".join(lines)
-
-
-def _placeholder(kind: str, choices: tuple[str, ...]) -> str:
-    if kind == CHOICE:
-        return "|".join(choices)
-    return {"count": "N", "resources": "memory=2G,vcores=2,gpu=1"}.get(kind, "TEXT")
