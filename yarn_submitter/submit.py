@@ -231,24 +231,31 @@ def _remove(site: Site, job_id: str) -> Problem | None:
 
 @contextlib.contextmanager
 def _one_interrupt() -> Iterator[None]:
-    """Let the first Ctrl-C, SIGTERM or SIGHUP end the body in good order, and no other disturb the tidying up."""
+    """Let the first Ctrl-C, SIGTERM or SIGHUP end the body in good order, and no other disturb the tidying up.
+
+    A program that has handlers of its own, or ignores a signal (nohup), keeps them.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # signals are the main thread's
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    defaults = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGHUP: signal.SIG_DFL,
+    }
+    ours = {number: handler for number, handler in defaults.items() if signal.getsignal(number) == handler}
 
     def end(number: int, _frame: object) -> None:
-        for other in before:
+        for other in ours:
             signal.signal(other, signal.SIG_IGN)
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         raise SystemExit(128 + number)
 
-    for number, handler in before.items():
-        if handler != signal.SIG_IGN:  # nohup
-            signal.signal(number, end)
+    for number in ours:
+        signal.signal(number, end)
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in ours.items():
             signal.signal(number, handler)

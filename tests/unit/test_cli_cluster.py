@@ -99,3 +99,10 @@ def test_a_cluster_without_nodes(cluster: PretendCluster, capsys: pytest.Capture
     assert main(["nodes"]) == 0
     said: Any = capsys.readouterr()
     assert (said.out, said.err) == ("", "the cluster has no nodes\n")
+
+
+@pytest.mark.parametrize("verb", ["queues", "nodes"])
+def test_settings_of_one_command(cluster: PretendCluster, capsys: pytest.CaptureFixture[str], verb: str) -> None:
+    """`--set` counts here as for every verb: also a wrong one."""
+    assert main([verb, "--set", "queu=ml"]) == 64
+    assert "there is no setting queu" in capsys.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -251,6 +252,33 @@ def test_what_cannot_be_removed_is_told(cluster: PretendCluster, tmp_path: Path)
     last = failed.value.problems[-1]
     assert last.id == "left-behind"
     assert re.search(r"job kill \d{8}t\d{6}-[0-9a-f]{6}; hdfs dfs -rm -r /user", last.next_step)
+
+
+def test_a_program_keeps_its_own_signal_handlers(cluster: PretendCluster, tmp_path: Path) -> None:
+    """Only what would end the program at once is replaced while a job is submitted, and put back after it."""
+    heard: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    signal.signal(signal.SIGTERM, lambda number, _frame: heard.append(number))
+    spec, _ = load(JOBS["tensorflow"])
+
+    def submitted(number: int) -> Submitted:
+        def tell(_said: str) -> None:
+            signal.raise_signal(number)
+
+        return submit(plan(spec, {}), cluster.site(), tell, FakeYarn(cluster), tmp_path / "agent.tar.gz")
+
+    try:
+        assert submitted(signal.SIGTERM).application_id
+        assert set(heard) == {signal.SIGTERM}
+        with pytest.raises(SystemExit, match=str(128 + signal.SIGHUP)):
+            submitted(signal.SIGHUP)
+        with pytest.raises(KeyboardInterrupt):
+            submitted(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        assert signal.getsignal(signal.SIGHUP) == before[signal.SIGHUP]
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def test_ids_sort_by_time() -> None:

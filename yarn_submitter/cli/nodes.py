@@ -27,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Run the verb."""
-    nodes = sorted(open_site(args.cluster).resource_manager.nodes(), key=lambda node: node.id)
+    nodes = sorted(open_site(args.cluster, overrides=args.set).resource_manager.nodes(), key=lambda node: node.id)
     if args.json:
         console.out_json({"schema": SCHEMA, "nodes": [_document(node) for node in nodes]})
         return 0

@@ -28,7 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Run the verb."""
-    site = open_site(args.cluster)
+    site = open_site(args.cluster, overrides=args.set)
     user = site.user if site.conf.acls else ""
     queues = sorted(site.resource_manager.queues(), key=lambda queue: queue.path.split("."))
     if args.json:
