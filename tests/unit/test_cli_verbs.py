@@ -137,7 +137,7 @@ def test_list(cluster: PretendCluster, typed: Any) -> None:
     assert (code, rows) == (
         0,
         [
-            ["application_1700000000000_0002", "a" * 20, "RUNNING", "root.default"],
+            ["application_1700000000000_0002", "a" * 30, "RUNNING", "root.default"],
             [APP, "fit", "FAILED", "root.default"],
         ],
     )
