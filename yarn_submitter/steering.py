@@ -101,5 +101,5 @@ def _living(job: Job) -> App:
     if app is None or app.ended:
         state = f"{app.state}, {app.final_status}" if app else "the ResourceManager has forgotten it"
         sentence = f"Job {job.name} ({job.id}) has ended; nothing of it can be changed any more."
-        raise UsageError(Problem("job-ended", sentence, state, f"job show {job.id}{job.site.option}"))
+        raise UsageError(Problem("job-over", sentence, state, f"job show {job.id}{job.site.option}"))
     return app

@@ -138,7 +138,7 @@ def test_what_has_ended_stays_as_it_is(cluster: PretendCluster, typed: Any, word
     cluster.apps[0].update(state="FINISHED", finalStatus="FAILED")
     code, out, err = typed(words[0], JOB, words[1])
     assert (code, out) == (64, "")
-    assert "[job-ended]" in err
+    assert "[job-over]" in err
     assert puts(cluster) == []
 
 
