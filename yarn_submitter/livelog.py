@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection
 
 from yarn_submitter.errors import SubmitterError
 from yarn_submitter.nodemanager import NodeManager
@@ -12,6 +13,8 @@ FILES = ("stdout", "stderr")
 # The NodeManager's log server can only be asked again and again; output half a second old is live enough to read.
 _PAUSE_S = 0.4
 _FAILURES_TOLD = 5
+_DRAIN_S = 5.0
+Tail = tuple[threading.Thread, threading.Event]  # one that runs follow_output, and what ends it
 
 
 class LogTail:
@@ -76,7 +79,7 @@ def follow_output(
             failures = 0
         except SubmitterError as error:  # the node may be gone or busy; the task itself may go on
             failures += 1
-            if failures == _FAILURES_TOLD:
+            if failures == _FAILURES_TOLD or (last_round and failures < _FAILURES_TOLD):
                 note(error.problems[0].sentence)
         if last_round:
             break
@@ -84,3 +87,17 @@ def follow_output(
     for tail in tails.values():
         for line in tail.rest():
             emit(line)
+
+
+def drain(tails: Collection[Tail], within_s: float = _DRAIN_S) -> None:
+    """Let every tail emit what has been written until now and end; nodes that do not answer are not waited for.
+
+    Args:
+        tails: All of them.
+        within_s: How long they are waited for in all, in seconds.
+    """
+    for _, ended in tails:
+        ended.set()
+    end_s = time.monotonic() + within_s
+    for thread, _ in tails:
+        thread.join(max(0.0, end_s - time.monotonic()))

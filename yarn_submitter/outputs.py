@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from am.contract import states
 from am.contract.job import split_task
 from yarn_submitter.errors import Problem, UsageError
-from yarn_submitter.livelog import follow_output
+from yarn_submitter.livelog import Tail, drain, follow_output
 from yarn_submitter.monitor import JobView, TaskView
 from yarn_submitter.nodemanager import NodeManager
 from yarn_submitter.tasklogs import AGENT, read, sources
 
 if TYPE_CHECKING:
     from yarn_submitter.job import Job
-
-_DRAIN_S = 5.0
 
 
 class LogLine(NamedTuple):
@@ -68,7 +66,7 @@ def follow(job: Job, wish: str) -> Iterator[LogLine]:
                     break
         finally:
             tails.end()
-    tails.join()
+    tails.drain()
     while not said.empty():
         news = said.get()
         if isinstance(news, LogLine):
@@ -82,7 +80,7 @@ class _Tails:
         self._nodes = NodeManager(job.site.user)
         self._wish = wish
         self._said = said
-        self._running: dict[str, tuple[threading.Thread, threading.Event]] = {}
+        self._running: dict[str, Tail] = {}
 
     def see(self, view: JobView) -> None:
         """Start and end what the job's new view asks for."""
@@ -110,10 +108,9 @@ class _Tails:
         for _, ended in self._running.values():
             ended.set()
 
-    def join(self) -> None:
+    def drain(self) -> None:
         """Wait until they have; a node that does not answer is not waited for."""
-        for thread, _ in self._running.values():
-            thread.join(_DRAIN_S)
+        drain(self._running.values())
 
 
 def wanted(task: str, wish: str) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 
 import pytest
 
 from yarn_submitter.errors import Problem, UnreachableError
-from yarn_submitter.livelog import LogTail, follow_output
+from yarn_submitter.livelog import LogTail, drain, follow_output
 from yarn_submitter.nodemanager import LogFile, LogSlice
 
 
@@ -77,3 +78,25 @@ def test_a_node_that_does_not_answer_is_told_once(monkeypatch: pytest.MonkeyPatc
     node, shown, notes = SilentNode(["seven"], 1), [], []
     follow_output(node, "node:1", "container_1", node.ended, shown.append, notes.append)
     assert (shown, notes) == ([], ["The NodeManager does not answer."])
+
+
+def test_silent_nodes_are_waited_for_once() -> None:
+    """However many tasks were followed, the end of a job is not held up by each of their nodes after the other."""
+    hangs = threading.Event()
+    tails = [(threading.Thread(target=hangs.wait, daemon=True), threading.Event()) for _ in range(100)]
+    for thread, _ in tails:
+        thread.start()
+    began_s = time.monotonic()
+    drain(tails, within_s=0.2)
+    took_s = time.monotonic() - began_s
+    assert all(thread.is_alive() and ended.is_set() for thread, ended in tails)
+    assert took_s < 10  # and not 20
+    hangs.set()
+
+
+def test_an_end_that_cannot_be_read_is_told() -> None:
+    """A task of a second whose node was never to be reached has not just written nothing."""
+    node, notes = SilentNode(["one"], 1), []
+    node.ended.set()
+    follow_output(node, "node:1", "container_1", node.ended, lambda _line: None, notes.append)
+    assert notes == ["The NodeManager does not answer."]

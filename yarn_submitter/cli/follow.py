@@ -15,7 +15,7 @@ from am.contract.job import split_task
 from yarn_submitter.cli.console import PLAIN, Console, Ink
 from yarn_submitter.feed import Item
 from yarn_submitter.job import Job
-from yarn_submitter.livelog import follow_output
+from yarn_submitter.livelog import Tail, drain, follow_output
 from yarn_submitter.monitor import JobView, TaskView, apply, begin, document
 from yarn_submitter.nodemanager import NodeManager
 from yarn_submitter.units import seconds_text
@@ -25,7 +25,6 @@ if TYPE_CHECKING:  # a pipe needs no picture
 
 _HINT_S = 8.0
 _TAIL_LINES = 50
-_DRAIN_S = 5.0
 
 
 class _Talk(NamedTuple):
@@ -56,7 +55,7 @@ class Follower:
         self._view = begin(job.plan)
         self._said: set[str] = set()
         self._arrivals: queue.Queue[Any] = queue.Queue()
-        self._tails: dict[str, tuple[threading.Thread, threading.Event]] = {}
+        self._tails: dict[str, Tail] = {}
         self._began = time.monotonic()
         self._live: LiveTable | None = None
         if console.live and not only_output:
@@ -88,15 +87,19 @@ class Follower:
                 continue
             if isinstance(arrival, Exception):
                 raise arrival
-            if isinstance(arrival, str):
-                self._console.out(arrival)
-            elif isinstance(arrival, _Talk):
-                self._console.say(arrival.text)
-            else:
+            if not self._output(arrival):
                 self._show(arrival)
             if self._live:
                 self._live.changed(self._view)
         return self._view.verdict
+
+    def _output(self, arrival: object) -> bool:
+        """Show what a task wrote, or why that cannot be shown; return whether it is one of the two."""
+        if isinstance(arrival, str):
+            self._console.out(arrival)
+        elif isinstance(arrival, _Talk):
+            self._console.say(arrival.text)
+        return isinstance(arrival, (str, _Talk))
 
     def _pump(self) -> None:
         try:
@@ -164,7 +167,7 @@ class Follower:
             self._arrivals.put(f"[{task.task}] {line}")
 
         def note(sentence: str) -> None:
-            text = f"the output of {task.task} cannot be shown now ({sentence.rstrip('.')}); the job goes on"
+            text = f"the output of {task.task} cannot be shown now ({sentence.rstrip('.')})"
             self._arrivals.put(_Talk(text))
 
         where = (nodes, task.node_http, task.container_id)
@@ -174,14 +177,9 @@ class Follower:
 
     def _drain(self) -> None:
         """Show what the followed tasks wrote last."""
-        for _, ended in self._tails.values():
-            ended.set()
-        for thread, _ in self._tails.values():
-            thread.join(_DRAIN_S)
+        drain(self._tails.values())
         while not self._arrivals.empty():
-            arrival = self._arrivals.get()
-            if isinstance(arrival, str):
-                self._console.out(arrival)
+            self._output(self._arrivals.get())
 
     def _why_still_waiting(self) -> None:
         view = self._view
