@@ -272,13 +272,14 @@ def test_a_list_is_filtered_by_the_cluster(cluster: PretendCluster) -> None:
         ("fit-2", "RUNNING", False),
         ("fit-1", "SUCCEEDED", True),
     ]
-    (one,) = yarn_submitter.list_jobs(name="fit-1", queue="a", live=True, all_users=True)
+    (one,) = yarn_submitter.list_jobs(name="fit-2", queue="default", live=True, all_users=True)
     params: dict[str, Any] = cluster.asked[-1].params
     assert (params["name"], params["queue"], "RUNNING" in params["states"], "user" in params) == (
-        *("fit-1", "a", True),
+        *("fit-2", "default", True),
         False,
     )
-    assert yarn_submitter.attach(one.id).wait(20) == GOOD
+    assert yarn_submitter.attach(one.id).name == "fit-2"
+    assert yarn_submitter.attach("fit-1").wait(20) == GOOD
 
 
 def test_an_unknown_job(cluster: PretendCluster) -> None:
