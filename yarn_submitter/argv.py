@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from yarn_submitter.given import Faults, Given, close_match, shown
+from yarn_submitter.given import Faults, Given, closest, shown
 from yarn_submitter.options import BY_NAME, FLAG, REPEATABLE, RESOURCE_LIST, Option
 
 _DASHES = ("\u2010", "\u2011", "\u2012", "\u2013", "\u2014", "\u2212")  # what word processors make of `-` and `--`
@@ -59,6 +59,7 @@ def _take_value(option: Option, word: Given, words: list[str], faults: Faults) -
             seen = f"the next word is {shown(words[0])}, an option" if words else "it is the last word"
             form = f"write {option.typed}=VALUE"
             faults.add("option-without-value", f"{option.typed} needs a value.", seen, form, at=word)
+            faults.mean(option.name)
             return None
         value = words.pop(0)
     if option.name == "conf" and value.startswith(f"{RESOURCE_LIST}="):
@@ -73,11 +74,14 @@ def _complain(item: Given, faults: Faults) -> None:
     bare = word.lstrip("-" + "".join(_DASHES))
     name = bare.split("=", 1)[0].replace("-", "_")
     if word.startswith("-") and bare:
-        hint = close_match(name, [name for name in BY_NAME if len(name) > 1], "--")
+        close = closest(name, [name for name in BY_NAME if len(name) > 1])
+        faults.mean(close)
         sentence = f"There is no option {_cut(word.split('=', 1)[0])}."
-        faults.add("option-unknown", sentence, hint, "see job run --help", at=item)
+        seen, step = (f"did you mean --{close}?", "") if close else ("", "see job run --help")
+        faults.add("option-unknown", sentence, seen, step, at=item)
     elif word.startswith(_DASHES):
         sentence = f"{shown(word)} begins with a long dash, as word processors write it."
+        faults.mean(name)
         faults.add("option-unknown", sentence, "", f"type --{_cut(bare)}", at=item)
     elif not word.strip():
         seen = "in a script, a line ends right after its backslash: a blank behind it makes such a word"
@@ -85,9 +89,11 @@ def _complain(item: Given, faults: Faults) -> None:
         faults.add("argument-unexpected", sentence, seen, "take the blank behind the backslash away", at=item)
     elif word != word.lstrip() and known_option(word.lstrip()):
         seen = "a blank stands before it: in a script, a line ends right after its backslash"
+        faults.mean(word.strip().lstrip("-").split("=", 1)[0].replace("-", "_"))
         sentence = f"{shown(word)} is not an option."
         faults.add("argument-unexpected", sentence, seen, "take the blank behind the backslash away", at=item)
     elif name in BY_NAME and "=" in word:
+        faults.mean(name)
         sentence = f"{shown(word)} is not the value of an option."
         faults.add("argument-unexpected", sentence, "", f"write --{_cut(word)}", at=item)
     else:

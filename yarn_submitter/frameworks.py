@@ -52,6 +52,12 @@ def task_role(framework: str, role: str) -> str:
     return FRAMEWORK[framework].calls.get(role, role)
 
 
+def refuses(framework: str, role: str) -> bool:
+    """Return whether a framework does not know a role."""
+    known = FRAMEWORK[framework].roles
+    return bool(known) and role not in known
+
+
 def check_parameters(
     framework: str, given: Mapping[str, list[Given]], roles: Mapping[str, RoleTexts], faults: Faults
 ) -> None:
@@ -60,9 +66,11 @@ def check_parameters(
     if not known.tensorboard:
         names = [option.name for option in OPTIONS if option.name.startswith(TENSORBOARD) and option.name in given]
         for name in names:
-            _refuse(known, name, given[name][0], faults)
+            in_file = given[name][0].place[0] == 1
+            if not in_file or name == TENSORBOARD:  # the section stands for what is in it
+                _refuse(known, "tensorBoard" if in_file else name, given[name][0], faults)
     for role in _REFUSABLE:
-        if not known.roles or role in known.roles or role not in roles:
+        if not refuses(framework, role) or role not in roles:
             continue
         texts = roles[role]
         for key, name in own_options(role).items():
@@ -81,7 +89,7 @@ def _refuse(framework: Framework, name: str, item: Given, faults: Faults) -> Non
 def check_role_name(framework: str, name: str, place: Given, faults: Faults) -> None:
     """Note a role that the framework does not know; those with options are check_parameters' part."""
     known = FRAMEWORK[framework]
-    if known.roles and name not in known.roles and (name not in _REFUSABLE or place.source.startswith("--role ")):
+    if refuses(framework, name) and (name not in _REFUSABLE or place.source.startswith("--role ")):
         evidence = valid_words(name, known.roles, f"roles of {known.shown}")
         sentence = f"{place.source}: {known.shown} has no role {shown(name)}."
         ours = [role for role, called in known.calls.items() if called == name]
@@ -91,6 +99,8 @@ def check_role_name(framework: str, name: str, place: Given, faults: Faults) -> 
 
 def check_counts(framework: str, counts: Mapping[str, int], faults: Faults) -> None:
     """Note numbers of tasks that the framework cannot have."""
+    if faults.meant("count"):  # one of them is wrong, which is noted
+        return
     if framework == "tensorflow":
         if counts.get("ps") and counts.get("worker", 0) + counts.get("chief", 0) < 2:
             faults.add("one-worker-with-ps", "Only specified one worker but non-zero PS, please double check.")

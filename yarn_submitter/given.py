@@ -42,6 +42,7 @@ class Faults:
 
     def __init__(self) -> None:
         self._found: dict[Problem, tuple[int, int]] = {}
+        self._meant: set[str] = set()
         self.warnings: list[str] = []
 
     @property
@@ -72,6 +73,18 @@ class Faults:
     def _give_up(self) -> NoReturn:
         sentence = f"There are more than {_MOST_FAULTS} faults; what comes after these was not read."
         raise UsageError(*self.problems, Problem("too-many-faults", sentence, "", "is this the file that you meant?"))
+
+    def mean(self, *names: str) -> None:
+        """Remember what a faulty text was meant to give, so that nobody is told that it is missing, too.
+
+        Args:
+            names: Options, or `ROLE.KEY` of a file.
+        """
+        self._meant.update(names)
+
+    def meant(self, *names: str) -> bool:
+        """Return whether one of these was meant to be given."""
+        return not self._meant.isdisjoint(names)
 
     def warn(self, sentence: str) -> None:
         """Note something that is no fault and that its user may not have meant."""
@@ -110,8 +123,15 @@ def shown(text: str) -> str:
 
 def close_match(word: str, valid: Iterable[str], before: str = "") -> str:
     """Return "did you mean X?" when one of `valid` is close to `word`, else an empty text; `before` stands before X."""
-    found = difflib.get_close_matches(word[:_SHOWN], list(valid), n=1, cutoff=0.6)
-    return f"did you mean {before}{found[0]}?" if found else ""
+    found = closest(word, valid)
+    return f"did you mean {before}{found}?" if found else ""
+
+
+def closest(word: str, valid: Iterable[str]) -> str:
+    """Return the one of `valid` that is close to `word`, in whatever case; else an empty text."""
+    known = {name.lower(): name for name in valid}
+    found = difflib.get_close_matches(word[:_SHOWN].lower(), list(known), n=1, cutoff=0.6)
+    return known[found[0]] if found else ""
 
 
 def valid_words(word: str, valid: Iterable[str], what: str = "valid") -> str:

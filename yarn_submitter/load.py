@@ -11,7 +11,15 @@ from typing import Any
 from yarn_submitter.argv import read_argv
 from yarn_submitter.errors import Problem, UsageError
 from yarn_submitter.formats import read_file
-from yarn_submitter.frameworks import FRAMEWORK, check_counts, check_parameters, check_role_name, read_logs, task_role
+from yarn_submitter.frameworks import (
+    FRAMEWORK,
+    check_counts,
+    check_parameters,
+    check_role_name,
+    read_logs,
+    refuses,
+    task_role,
+)
 from yarn_submitter.given import MOST_TEXT_BYTES, Faults, Given, shown
 from yarn_submitter.options import BY_NAME, FLAG, LIST, OPTION_ROLES, OPTIONS, PLACEHOLDERS, TENSORBOARD
 from yarn_submitter.properties import Properties, read_properties
@@ -57,6 +65,7 @@ _OF_THE_FILE = (
     *("role-unknown", "role-incomplete", "name-absent", "input-path-absent", "no-roles", "one-worker-with-ps"),
     *("task-unknown", "quicklink-task"),
 )
+_BY_ANY_ROLE = ("role", "role_cmd")  # meant, they may be meant for any
 _UNREAD = ("yaml-unreadable", "yaml-broken")
 
 
@@ -158,9 +167,13 @@ class _Builder:
         """Return the job; meaningless when there are faults."""
         faults = self.faults
         roles, tensorboard = self.roles()
-        if not self.text("name"):
+        if not self.text("name") and not faults.meant("name"):
             faults.add("name-absent", "--name is absent.", "", "add --name NAME")
-        if "input_path" not in self.given and any(role.name == "worker" for role in roles):
+        if (
+            "input_path" not in self.given
+            and not faults.meant("input_path")
+            and any(role.name == "worker" for role in roles)
+        ):
             next_step = 'add --input_path URI, or --input_path ""'
             faults.add("input-path-absent", '"--input_path" is absent.', "", next_step)
         input_path = read_input_path(self.one("input_path"), faults)
@@ -289,9 +302,11 @@ class _Builder:
         for key, (value, form) in _NEEDED.items():
             if key in needed and needed[key][0].value:
                 continue
+            if refuses(self.rules, name) or faults.meant(f"{name}.{key}", own.get(key, ""), *_BY_ANY_ROLE):
+                continue
             if own:
                 seen, step = self.instances_text(name, instances, role), f"add --{own[key]} {value}"
-                step += f", or `{key}:` at {role.place.source}" if role.in_file else ""
+                step += f", or `{key}:` below `{name}:` in {role.place.source}" if role.in_file else ""
                 faults.add("role-incomplete", f"--{own[key]} is absent.", seen, step, at=role.place)
             else:
                 sentence = f"{role.place.source}: role {name} has no {key}."

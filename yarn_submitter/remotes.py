@@ -30,9 +30,11 @@ def read_input_path(given: Given, faults: Faults) -> str:
     """Return where the input is: a URI, a local path that exists, or nothing."""
     path = given.value
     if path and not _URI.match(path) and not _exists(path):
-        seen = f"{os.path.abspath(path)}\nwhat lies on the cluster begins with its scheme: hdfs:///..."
+        seen = f"looked for: {os.path.abspath(path)}"
         sentence = f"{given.source}: there is no local {shown(path)}."
-        faults.add("input-path-missing", sentence, seen, "check the path", at=given)
+        step = f"write hdfs://{path if path.startswith('/') else '/user/...'} for what lies on the store"
+        step += f'; {given.source} "" when it lies in the image, or on each node' if path.startswith("/") else ""
+        faults.add("input-path-missing", sentence, seen, step, at=given)
     return path
 
 

@@ -82,7 +82,7 @@ def _read_pair(pair: str) -> tuple[str, int]:
         raise ValueError(f"{shown} has its key in capitals; write memory={amount_text[:_SHOWN]}")
     amount = _AMOUNT.match(amount_text)
     if not amount:
-        raise ValueError(f"{shown} has no whole number{_instead(key, amount_text)}; write for example {FORM}")
+        raise ValueError(f"{shown} has no whole number; write {_instead(key, amount_text)}")
     digits, unit = amount.group(1).lstrip("0") or "0", amount.group(2).lower()
     if len(digits) > len(str(_MOST)):
         raise ValueError(f"{shown} is more than any cluster has")
@@ -101,11 +101,9 @@ def _read_pair(pair: str) -> tuple[str, int]:
 
 
 def _instead(key: str, amount: str) -> str:
-    """Return what says the same in whole numbers as `memory=1.5G`, for a sentence; empty when nothing does."""
+    """Return what says the same in whole numbers as `memory=1.5G`, else an example."""
     parts = _FRACTION.match(amount)
-    if key != "memory" or not parts:
-        return ""
-    return f", memory={float(parts.group(1)) * 1024:.0f}M is one"
+    return f"memory={float(parts.group(1)) * 1024:.0f}M" if key == "memory" and parts else f"for example {FORM}"
 
 
 def parse_duration(text: str) -> int:

@@ -39,6 +39,7 @@ def read_count(given: Given, faults: Faults) -> int:
         return int(text)
     sentence = f"{given.source} takes a whole number from 0 to {MOST_TASKS}, not {shown(text)}."
     faults.add("value-not-a-number", sentence, at=given)
+    faults.mean("count")
     return 1
 
 

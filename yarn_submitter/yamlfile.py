@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from yarn_submitter.given import Faults, Given, shown, valid_words
+from yarn_submitter.given import Faults, Given, closest, shown, valid_words
 from yarn_submitter.options import ANY_ROLE, LIST, OPTIONS, PAIRS, TENSORBOARD
 
 _ROLE_KEYS = ("replicas", "resources", *(option.key for option in OPTIONS if option.role == ANY_ROLE))
@@ -114,6 +114,8 @@ def _broken(path: str, error: Any, faults: Faults) -> None:
         problem, step = "a tab stands where YAML takes blanks only", "put blanks in its place"
     elif "but found another document" in problem or "<document start>" in problem:
         problem, step = "a second document begins there", "keep one; `---` stands at the top of a file only"
+    elif problem.startswith(("expected <block end>, but found '<block", "expected <block end>, but found '-'")):
+        problem, step = "its indentation fits none of the lines above it", "mend its indentation"
     elif problem == "mapping values are not allowed here":
         problem, step = "`key:` cannot stand there", "mend its indentation, or put a text that holds `: ` in quotes"
     faults.add("yaml-broken", f"{FAILED} {where}.", problem, step, at=at)
@@ -221,8 +223,10 @@ class Nodes:
         import yaml
 
         if not isinstance(node, yaml.ScalarNode):
+            seen = "it is a list" if isinstance(node, yaml.SequenceNode) else "it is a mapping"
             sentence = f"{self.begin}{where.source}: {what} should be one value."
-            self.faults.add("yaml-shape", sentence, "", "put it in quotes if it is one", at=where)
+            step = "write one text, in quotes when it begins with [ or { or holds a colon and a blank"
+            self.faults.add("yaml-shape", sentence, seen, step, at=where)
             return None
         self._letters += len(node.value)
         if self._letters > _MOST_LETTERS:
@@ -245,15 +249,20 @@ class _Reader(Nodes):
         for name, (node, where) in sections.items():
             if name not in _SECTIONS:
                 self.unknown(name, where, _SECTIONS)
+                self._mean_section(closest(name, _SECTIONS))
             elif name == "roles":
                 self._read_roles(node, found)
             else:
                 self._read_section(name, node, where, found)
         for name in _NEEDED:
-            if sections and name not in sections:
+            if sections and name not in sections and not self.faults.meant(name):
                 sentence = f"{self.begin}{self.path}: section {name} should be defined."
                 self.faults.add("yaml-section-missing", sentence, "", f"add `{name}:`")
         return found
+
+    def _mean_section(self, section: str) -> None:
+        """Take everything that a wrongly named section may give for given."""
+        self.faults.mean(section, *(option.name for option in OPTIONS if option.yaml[:1] == (section,)))
 
     def _read_section(self, section: str, node: Any, where: Given, job: YamlJob) -> None:
         rows = {option.key: option for option in OPTIONS if option.yaml[:1] == (section,)}
@@ -264,8 +273,11 @@ class _Reader(Nodes):
                 continue
             if key not in rows:
                 self.unknown(key, place, rows)
+                self.faults.mean(*(rows[name].name for name in [closest(key, rows)] if name))
                 continue
             texts = self._texts(key, value, place)
+            if not texts and not is_null(value):
+                self.faults.mean(rows[key].name)
             if texts:
                 job.options.setdefault(rows[key].name, []).extend(texts)
 
@@ -278,8 +290,11 @@ class _Reader(Nodes):
             for key, (item, where) in self.mapping(value, f"role {role}").items():
                 if key not in _ROLE_KEYS:
                     self.unknown(key, where, _ROLE_KEYS)
+                    self.faults.mean(f"{role}.{closest(key, _ROLE_KEYS)}")
                     continue
                 texts = self._texts(key, item, where)
+                if not texts and not is_null(item):
+                    self.faults.mean(f"{role}.{key}")
                 if texts:
                     found[key] = texts
 
@@ -292,7 +307,9 @@ class _Reader(Nodes):
         if key in _MAPPINGS:
             entries = self.mapping(node, key)
             pairs = [(place, self.text(name, item, place)) for name, (item, place) in entries.items()]
-            return [place.part(f"{place.value}={text}") for place, text in pairs if text is not None]
+            return [
+                Given(f"{at.value}={text}", f"{at.source} {key}", at.place) for at, text in pairs if text is not None
+            ]
         if key in _LISTS:
             if not isinstance(node, yaml.SequenceNode):
                 sentence = f"{self.begin}{where.source}: {key} should be a list of `- item` lines."
@@ -300,6 +317,6 @@ class _Reader(Nodes):
                 return []
             places = [(item, self.given("", item)) for item in node.value]
             items = [(place, self.text(f"each of {key}", item, place)) for item, place in places]
-            return [place.part(text) for place, text in items if text is not None]
+            return [Given(text, f"{at.source} {key}", at.place) for at, text in items if text is not None]
         scalar = self.text(key, node, where)
-        return [] if scalar is None else [where.part(scalar)]
+        return [] if scalar is None else [Given(scalar, f"{where.source} {key}", where.place)]

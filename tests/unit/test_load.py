@@ -255,7 +255,6 @@ roles:
         "option-in-both",
         "value-not-a-number",
         "resources-form",
-        "name-absent",
         "input-path-absent",
     ]
     text = "\n".join(problem.text() for problem in found)

@@ -36,7 +36,7 @@ def options(text: str) -> dict[str, list[str]]:
 
 
 def test_every_key_becomes_its_option() -> None:
-    """Each documented key arrives under the name of its option, with file and line."""
+    """Each documented key arrives under the name of its option, with file, line and key."""
     job, problems = read("""\
 spec:
   name: fit
@@ -59,18 +59,18 @@ roles:
 """)
     assert problems == []
     assert {name: [(item.value, item.source) for item in items] for name, items in job.options.items()} == {
-        "name": [("fit", "job.yaml:2")],
-        "framework": [("TensorFlow", "job.yaml:4")],
-        "input_path": [("hdfs://nn:8020/in", "job.yaml:6")],
-        "checkpoint_path": [("hdfs://nn:8020/c", "job.yaml:7")],
-        "saved_model_path": [("/m", "job.yaml:8")],
-        "wait_job_finish": [("yes", "job.yaml:9")],
-        "done_when": [("all", "job.yaml:10")],
-        "tf_worker0": [("chief", "job.yaml:11")],
-        "src": [(".", "job.yaml:12")],
-        "env": [("A=1", "job.yaml:13"), ("B=x=y", "job.yaml:13")],
-        "localization": [("data:./data", "job.yaml:14"), ("hdfs://nn/x:.", "job.yaml:14")],
-        "queue": [("ml", "job.yaml:16")],
+        "name": [("fit", "job.yaml:2 name")],
+        "framework": [("TensorFlow", "job.yaml:4 framework")],
+        "input_path": [("hdfs://nn:8020/in", "job.yaml:6 input_path")],
+        "checkpoint_path": [("hdfs://nn:8020/c", "job.yaml:7 checkpoint_path")],
+        "saved_model_path": [("/m", "job.yaml:8 saved_model_path")],
+        "wait_job_finish": [("yes", "job.yaml:9 wait_job_finish")],
+        "done_when": [("all", "job.yaml:10 done_when")],
+        "tf_worker0": [("chief", "job.yaml:11 tf_worker0")],
+        "src": [(".", "job.yaml:12 src")],
+        "env": [("A=1", "job.yaml:13 envs"), ("B=x=y", "job.yaml:13 envs")],
+        "localization": [("data:./data", "job.yaml:14 localizations"), ("hdfs://nn/x:.", "job.yaml:14 localizations")],
+        "queue": [("ml", "job.yaml:16 queue")],
     }
     assert {key: [item.value for item in items] for key, items in job.roles["worker"].items()} == {
         "resources": ["memory=1G"],

@@ -1,0 +1,16 @@
+job run --name MXNet-job-001 \
+ --framework mxnet \
+ --docker_image mxnet-cifar10:1.5.1 \
+ --input_path "" \
+ --num_schedulers 1 \
+ --scheduler_resources memory=1G,vcores=1 \
+ --scheduler_launch_cmd "/usr/bin/python image_classification.py --dataset cifar10 --model vgg11 --epochs 1 --kvstore dist_sync" \
+ --num_workers 2 \
+ --worker_resources memory=2G,vcores=1 \
+ --worker_launch_cmd "/usr/bin/python image_classification.py --dataset cifar10 --model vgg11 --epochs 1 --kvstore dist_sync" \
+ --num_ps 2 \
+ --ps_resources memory=2G,vcores=1 \
+ --ps_launch_cmd "/usr/bin/python image_classification.py --dataset cifar10 --model vgg11 --epochs 1 --kvstore dist_sync" \
+ --verbose \
+ --insecure \
+ --conf tony.containers.resources=path-to/image_classification.py,path-to/submarine-all-0.6.0-hadoop-3.1.jar

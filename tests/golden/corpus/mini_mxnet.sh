@@ -1,0 +1,16 @@
+job run \
+ --name mx-job-001 \
+ --framework mxnet \
+ --input_path "" \
+ --num_ps 1 \
+ --ps_resources memory=1G,vcores=1 \
+ --ps_launch_cmd "myvenv.zip/venv/bin/python image_classification.py --dataset cifar10 --model vgg11 --epochs 1 --kvstore dist_sync" \
+ --num_workers 2 \
+ --worker_resources memory=2G,vcores=1 \
+ --worker_launch_cmd "myvenv.zip/venv/bin/python image_classification.py --dataset cifar10 --model vgg11 --epochs 1 --kvstore dist_sync" \
+ --num_schedulers 1 \
+ --scheduler_resources memory=1G,vcores=1 \
+ --scheduler_launch_cmd "myvenv.zip/venv/bin/python image_classification.py --dataset cifar10 --model vgg11 --epochs 1 --kvstore dist_sync" \
+ --insecure \
+ --verbose \
+ --conf tony.containers.resources=submarine/myvenv.zip#archive,submarine/image_classification.py,submarine-current/submarine-all-0.6.0-hadoop-2.9.jar

@@ -1,0 +1,13 @@
+job run \
+--name pytorch-job-001 \
+--verbose \
+--framework pytorch \
+--wait_job_finish \
+--docker_image pytorch-latest-gpu:0.0.1 \
+--input_path hdfs://unused \
+--env DOCKER_JAVA_HOME=/usr/lib/jvm/java-8-openjdk-amd64/jre \
+--env DOCKER_HADOOP_HDFS_HOME=/hadoop-3.1.2 \
+--env YARN_CONTAINER_RUNTIME_DOCKER_DELAYED_REMOVAL=true \
+--num_workers 1 \
+--worker_resources memory=5G,vcores=2 \
+--worker_launch_cmd "cd /test/ && python cifar10_tutorial.py"

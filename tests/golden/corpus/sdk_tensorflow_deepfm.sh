@@ -1,0 +1,16 @@
+job run --name deepfm-job-001 \
+ --framework tensorflow \
+ --verbose \
+ --input_path "" \
+ --num_workers 2 \
+ --worker_resources memory=4G,vcores=4 \
+ --num_ps 1 \
+ --ps_resources memory=4G,vcores=4 \
+ --worker_launch_cmd "myvenv.zip/venv/bin/python run_deepfm.py -conf=deepfm_distributed.json" \
+ --ps_launch_cmd "myvenv.zip/venv/bin/python run_deepfm.py -conf=deepfm_distributed.json" \
+ --insecure \
+ --conf tony.containers.resources=myvenv.zip#archive,submarine-all-0.6.0-hadoop-2.9.jar,deepfm_distributed.json,run_deepfm.py \
+ --conf tony.chief.instances=1 \
+ --conf tony.chief.memory=4G \
+ --conf tony.chief.vcores=4 \
+ --conf tony.chief.command="myvenv.zip/venv/bin/python run_deepfm.py -conf=deepfm_distributed.json"

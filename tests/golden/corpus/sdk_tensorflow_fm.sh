@@ -1,0 +1,12 @@
+job run --name fm-job-001 \
+ --framework tensorflow \
+ --verbose \
+ --input_path "" \
+ --num_workers 2 \
+ --worker_resources memory=4G,vcores=4 \
+ --num_ps 1 \
+ --ps_resources memory=4G,vcores=4 \
+ --worker_launch_cmd "myvenv.zip/venv/bin/python run_fm.py -conf=fm_distributed.json" \
+ --ps_launch_cmd "myvenv.zip/venv/bin/python run_fm.py -conf=fm_distributed.json" \
+ --insecure \
+ --conf tony.containers.resources=myvenv.zip#archive,submarine-all-0.6.0-hadoop-2.9.jar,fm_distributed.json,run_fm.py
