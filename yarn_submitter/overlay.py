@@ -6,14 +6,13 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from xml.sax.saxutils import escape
+from xml.etree import ElementTree as ET  # hadoopconf.py has read the same files
 
 from yarn_submitter.hadoopconf import FILES, load_conf
 from yarn_submitter.scratch import cache_errors, scratch_dir
 from yarn_submitter.site import Site
 
 _CONF_DIR = "HADOOP_CONF_DIR"
-_END = "</configuration>"
 
 
 @contextlib.contextmanager
@@ -39,11 +38,11 @@ def _lay_over(conf_dir: Path, properties: Mapping[str, str], target: Path) -> No
     for file in conf_dir.iterdir():
         if file.name not in FILES:
             (target / file.name).symlink_to(file.absolute())
-    entries = "".join(
-        f"<property><name>{escape(key)}</name><value>{escape(value)}</value></property>\n"
-        for key, value in properties.items()
-    )
     for name in FILES:
-        text = (conf_dir / name).read_text() if (conf_dir / name).exists() else f"<configuration>\n{_END}\n"
-        before, end, after = text.rpartition(_END)
-        (target / name).write_text(f"{before}{entries}{end}{after}")
+        # Read as XML: an administrator's file may be of any encoding, or `<configuration/>`.
+        root = ET.parse(conf_dir / name).getroot()  # noqa: S314 -- the administrator's own, as there
+        for key, value in properties.items():
+            entry = ET.SubElement(root, "property")
+            ET.SubElement(entry, "name").text = key
+            ET.SubElement(entry, "value").text = value
+        ET.ElementTree(root).write(target / name, encoding="utf-8", xml_declaration=True)
