@@ -33,7 +33,7 @@ _TAG = "ys-id:"
 _ENDED = ("FINISHED", "FAILED", "KILLED")
 _SWEPT = 30
 _PART_S = 60.0  # an agent that YARN has just told to end may be about to rename what it writes
-_JOB_ID = re.compile(r"\d{8}t\d{6}-[0-9a-f]{6}\Z")
+JOB_ID = re.compile(r"\d{8}t\d{6}-[0-9a-f]{6}\Z")
 _APPLICATION_ID = re.compile(r"application_\d+_\d+\Z")
 
 
@@ -203,7 +203,7 @@ def sweep_ended(site: Site, jobs: Sequence[tuple[str, App]] | None = None) -> No
     with contextlib.suppress(SubmitterError):
         if jobs is None:
             jobs = ours(site.resource_manager.list_apps(user=site.user, tags=(_TAGGED,), states=_ENDED))
-        ended = [(job_id, app) for job_id, app in jobs if app.ended and app.user == site.user and _JOB_ID.match(job_id)]
+        ended = [(job_id, app) for job_id, app in jobs if app.ended and app.user == site.user and JOB_ID.match(job_id)]
         # A success is told to YARN by the agent, which sweeps before.
         ended = [(job_id, app) for job_id, app in ended if app.final_status != "SUCCEEDED"][:_SWEPT]
         if not ended:
@@ -232,8 +232,25 @@ def ours(apps: Sequence[App]) -> list[tuple[str, App]]:
     return found
 
 
+def state_of(app: App) -> str:
+    """Return an application's state in one word: its final status once it has ended."""
+    if not app.ended:
+        return app.state
+    return "KILLED" if "KILLED" in (app.state, app.final_status) else app.final_status
+
+
 def find_job(site: Site, name: str) -> Job:
-    """Return the job that `name` means: our id, YARN's, or a job's name.
+    """Return the job that `name` means, as `locate` finds it.
+
+    Raises:
+        UsageError: There is no such job, or several live ones share the name, or its record cannot be read.
+    """
+    job_id, app = locate(site, name)
+    return _open(site, job_id, app.id if app else "", app.user if app else site.user)
+
+
+def locate(site: Site, name: str) -> tuple[str, App | None]:
+    """Return the job that `name` means (our id, YARN's, or a job's name): our id, and what YARN still knows of it.
 
     A name means the one live job of that name; when none lives, the newest that has ended. Other users' jobs are meant
     only when the user has none of that name.
@@ -244,16 +261,15 @@ def find_job(site: Site, name: str) -> Job:
     if _APPLICATION_ID.match(name):
         app = site.resource_manager.get_app(name)
         found = ours([app]) if app else []
-    elif _JOB_ID.match(name):
+    elif JOB_ID.match(name):
         found = ours(site.resource_manager.list_apps(tags=(_TAG + name,)))
         if not found and site.store.status(site.paths.job(name)):
-            return _open(site, name, "", site.user)
+            return name, None
     else:
         found = _by_name(site, name)
     if not found:
         raise UsageError(Problem("job-unknown", f"There is no job {name!r} on this cluster.", "", "see: job list"))
-    job_id, app = found[0]
-    return _open(site, job_id, app.id, app.user)
+    return found[0]
 
 
 def _by_name(site: Site, name: str) -> list[tuple[str, App]]:

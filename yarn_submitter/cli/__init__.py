@@ -27,6 +27,7 @@ VERBS = {
     "priority": "set a job's priority within its queue",
     "timeout": "let YARN kill a job that has not ended in time",
     "get": "fetch what a job left on the store",
+    "clean": "remove directories of ended jobs, and cached files that no job uses",
     "queues": "show the queues: shares, use, who may submit",
     "nodes": "show the nodes: resources, what is free, labels, health",
     "pack": "make an environment archive",

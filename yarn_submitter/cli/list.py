@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from yarn_submitter.cli.console import Column, Console, aligned
 from yarn_submitter.cli.job_arguments import add_cluster
 from yarn_submitter.errors import Problem, UsageError
-from yarn_submitter.job import ours
+from yarn_submitter.job import ours, state_of
 from yarn_submitter.rest import App
 from yarn_submitter.site import Site, open_site
 from yarn_submitter.units import seconds_text
@@ -94,13 +94,6 @@ def _matching(site: Site, args: argparse.Namespace) -> list[tuple[str, App]]:
         raise UsageError(problem) from error
     found = [(job_id, app) for job_id, app in ours(apps) if not args.name or app.name == args.name]
     return [(job_id, app) for job_id, app in found if not args.state or _known_as(app) in args.state]
-
-
-def state_of(app: App) -> str:
-    """Return an application's state in one word: its final status once it has ended."""
-    if not app.ended:
-        return app.state
-    return "KILLED" if "KILLED" in (app.state, app.final_status) else app.final_status
 
 
 def _known_as(app: App) -> str:
