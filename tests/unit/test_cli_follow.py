@@ -98,6 +98,15 @@ def test_a_whole_job(cluster: PretendCluster) -> None:
     assert err[-1].startswith("job fit SUCCEEDED in ")
 
 
+def test_the_output_of_a_task_that_ended_at_once(cluster: PretendCluster) -> None:
+    """The agent may hear of a program's end before it has heard of its start: what it wrote is shown all the same."""
+    cluster.logs["container_chief_0"] = {"stdout": b"no such option: --epochz\n"}
+    code, out, _ = run(
+        cluster, [STARTED, up(cluster, "chief:0"), GANG, TaskExited(4.0, "chief:0", 1, "nm", 3, "executor"), BAD]
+    )
+    assert (code, "[chief:0] no such option: --epochz" in out) == (3, True)
+
+
 def test_a_failed_job_says_why(cluster: PretendCluster) -> None:
     """The exit code is the task's, and the last lines name task, reason, last words and the next command."""
     code, _, err = run(cluster, [STARTED, BAD])

@@ -143,10 +143,12 @@ class Follower:
     def _task(self, task: TaskView) -> None:
         if not self._json and not self._only_output:
             self._task_info(task)
-        if task.state == states.RUNNING and self._shows(task.task):
-            self._start_tail(task)
-        if task.state in states.TASK_ENDED and task.task in self._tails:
-            self._tails[task.task][1].set()
+        ended = task.state in states.TASK_ENDED  # perhaps before its start was heard of
+        if (ended or task.state == states.RUNNING) and task.container_id and self._shows(task.task):
+            if task.task not in self._tails:
+                self._start_tail(task)
+            if ended:
+                self._tails[task.task][1].set()
 
     def _task_info(self, task: TaskView) -> None:
         role, index = split_task(task.task)
