@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from am.contract.job import split_task
 from yarn_submitter.cli import DETACHED
-from yarn_submitter.cli.console import Console
+from yarn_submitter.cli.console import Column, Console, Ink, aligned
 from yarn_submitter.errors import SubmitterError
 from yarn_submitter.load import Controls, load
 from yarn_submitter.localfiles import LocalFile, describe_all
@@ -118,7 +118,7 @@ def _tell_check(checked: Checked, controls: Controls, console: Console) -> int:
     if controls.json:
         console.out_json(checked.document())
     else:
-        console.out(_table(checked))
+        console.out(_table(checked, console.out_ink))
         for note in checked.notes:
             console.say(f"job: note: {note.text()}")
     refusal = checked.refusal()
@@ -127,15 +127,12 @@ def _tell_check(checked: Checked, controls: Controls, console: Console) -> int:
     return 0
 
 
-def _table(checked: Checked) -> str:
-    rows = [("", "QUESTION", "ASKED", "AVAILABLE")]
-    for answer in checked.answers:
-        about = f"{answer.question} {answer.about}".strip()
-        rows.append((answer.verdict, about, answer.asked, answer.available))
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    return "\n".join(
-        "  ".join(text.ljust(width) for text, width in zip(row, [*widths, 0], strict=True)).rstrip() for row in rows
-    )
+def _table(checked: Checked, ink: Ink) -> str:
+    rows = [
+        (answer.verdict, f"{answer.question} {answer.about}".strip(), answer.asked, answer.available)
+        for answer in checked.answers
+    ]
+    return "\n".join(aligned(tuple(map(Column, ("", "QUESTION", "ASKED", "AVAILABLE"))), rows, ink))
 
 
 def _follow(job: Job, controls: Controls, console: Console) -> int:
@@ -153,7 +150,11 @@ def _follow(job: Job, controls: Controls, console: Console) -> int:
     try:
         return Follower(job, console, shows, json=controls.json).run()
     except KeyboardInterrupt:
-        console.say(f"detached, the job goes on; come back with: {come_back}")
+        if controls.kill_on_exit:
+            job.kill("its client was interrupted, and --kill_on_exit was given")
+            console.say(f"interrupted; the job is told to end. See: job show {job.id}{option}")
+        else:
+            console.say(f"detached, the job goes on; come back with: {come_back}")
         return DETACHED
     except SubmitterError:
         console.say(f"lost sight of the job, it may go on; come back with: {come_back}")
