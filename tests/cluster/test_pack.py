@@ -17,7 +17,7 @@ import pytest
 from yarn_submitter import config
 from yarn_submitter.envpack.check import archive_problems, inspect_archive
 from yarn_submitter.envpack.install import Requirements
-from yarn_submitter.envpack.pack import cached_env, pack
+from yarn_submitter.envpack.pack import agent_env, cached_env, pack
 from yarn_submitter.errors import StagingError
 
 
@@ -234,6 +234,16 @@ def test_module_that_cannot_be_imported_means_no_archive(cache, venv):
     assert "No module named 'greeter'" in error.value.problems[0].evidence
     assert sorted(path.name for path in cache.iterdir()) == ["cache", "venv"]
     assert leftovers() == []
+
+
+def test_the_agents_archive_is_few_files_that_know_nothing_of_this_machine(tmp_path):
+    """A NodeManager without Hadoop's native library starts a program for each; tracebacks name no place of ours."""
+    with tarfile.open(agent_env(quiet)) as archive:
+        assert len(archive.getnames()) < 500
+        archive.extractall(tmp_path, filter="data")
+    code = "import json; print(json.loads.__code__.co_filename)"
+    done = subprocess.run([tmp_path / "bin/python3", "-I", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("lib/python3.")
 
 
 def test_a_failed_install_leaves_nothing(cache):

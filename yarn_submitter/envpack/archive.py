@@ -53,6 +53,10 @@ class Entry:
     link: str = ""
     executable: bool = False
 
+    def content(self) -> bytes:
+        """Return the whole content of a file."""
+        return self.data + (self.source.read_bytes()[len(self.data) :] if self.source else b"")
+
 
 @dataclass(frozen=True)
 class Written:

@@ -25,6 +25,7 @@ from yarn_submitter.config import cache_dir
 from yarn_submitter.envpack import install
 from yarn_submitter.envpack.archive import Entry, Written, write_archive
 from yarn_submitter.envpack.check import Member, facts_of, remember
+from yarn_submitter.envpack.compact import compacted
 from yarn_submitter.envpack.install import Requirements
 from yarn_submitter.envpack.python import ask_inside, compiled, last_lines, proof_problem
 from yarn_submitter.envpack.tree import Interpreter, collect
@@ -112,6 +113,7 @@ def pack(
     *,
     imports: tuple[str, ...] = (),
     exclude: tuple[str, ...] = (),
+    compact: bool = False,
     progress: Callable[[str], None],
 ) -> PackReport:
     """Pack a virtualenv or requirements as tar.gz at `target`, which appears only when it is proven.
@@ -121,6 +123,7 @@ def pack(
         target: The archive to write; replaced when it exists.
         imports: Modules to import in the proof; for requirements, by default those of the distributions asked for.
         exclude: Patterns beside tree.DEFAULT_EXCLUDES.
+        compact: Whether to make few files of many (see compact.py); not for programs that read their own sources.
         progress: Gets a short line now and then.
 
     Raises:
@@ -140,7 +143,9 @@ def pack(
         progress("collecting files")
         entries = collect(python, exclude, scratch)
         with _timed(seconds, "compile"):
-            entries += compiled(python, entries, scratch, progress)
+            entries += compiled(python, entries, scratch, progress, take_over=not compact)
+            if compact:
+                entries = compacted(python, entries, scratch)
         facts = facts_of(target, "tar", (_member(entry) for entry in entries))  # so that no one has to read it all
         part = _part_file(target)
         try:
@@ -197,15 +202,16 @@ def cached_env(
     *,
     imports: tuple[str, ...] = (),
     exclude: tuple[str, ...] = (),
+    compact: bool = False,
     progress: Callable[[str], None],
 ) -> Path:
     """Return an archive of the requirements, packed now or by an earlier call with the same key.
 
-    The key covers the requirements' text, the files they name, the Python, our version, and `exclude`; it does not
-    cover what an index offers: pin versions to know what is inside. Raises what `pack` raises.
+    The key covers the requirements' text, the files they name, the Python, our version, `exclude` and `compact`; it
+    does not cover what an index offers: pin versions to know what is inside. Raises what `pack` raises.
     """
     python = install.base_python(requirements.python)
-    said = [FORMAT, __version__, install.python_identity(python), requirements.key_parts(), exclude, imports]
+    said = [FORMAT, __version__, install.python_identity(python), requirements.key_parts(), exclude, imports, compact]
     key = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
     directory = cache_dir() / "envs"
     target = directory / f"{key}.tar.gz"
@@ -218,7 +224,7 @@ def cached_env(
         try:
             with locked(lock):  # two commands at once pack once
                 if not target.is_file():
-                    pack(requirements, target, imports=imports, exclude=exclude, progress=progress)
+                    pack(requirements, target, imports=imports, exclude=exclude, compact=compact, progress=progress)
         finally:
             lock.unlink(missing_ok=True)
     return target
@@ -228,7 +234,9 @@ def cached_env(
 AGENT_EXCLUDES = (
     *(f"**/site-packages/{name}" for name in ("skein/java", "skein/recipes", "cryptography*", "cffi*", "pycparser*")),
     *(f"**/{name}" for name in ("_cffi_backend*", "*.dist-info", "pydoc_data", "lib2to3", "wsgiref")),
-    *(f"**/{name}" for name in ("curses", "dbm", "xmlrpc", "unittest")),
+    *(f"**/{name}" for name in ("curses", "dbm", "xmlrpc", "unittest", "venv", "macholib", "architecture.rst")),
+    *(f"**/site-packages/**/{name}" for name in ("*.typed", "*.pyx", "*.pxd", "*.pxi", "*.cc", "*.h", "*.js")),
+    *("bin/*", "lib*/python3.*/distutils/README", "lib*/python3.*/distutils/command/command_template"),
 )
 
 
@@ -245,6 +253,7 @@ def agent_env(progress: Callable[[str], None]) -> Path:
             Requirements(items=agent_requirements(metadata.requires("yarn-submitter") or [])),
             imports=("aiohttp", "hdfs", "skein", "skein.core"),
             exclude=AGENT_EXCLUDES,
+            compact=True,
             progress=progress,
         )
     except StagingError as error:

@@ -81,11 +81,14 @@ def proof_problem(evidence: str) -> Problem:
     )
 
 
-def compiled(python: Interpreter, entries: list[Entry], scratch: Path, progress: Callable[[str], None]) -> list[Entry]:
+def compiled(
+    python: Interpreter, entries: list[Entry], scratch: Path, progress: Callable[[str], None], *, take_over: bool = True
+) -> list[Entry]:
     """Return compiled files for all Python files of the tree, as unchecked-hash ones (times do not matter to them).
 
     A compiled file that the source has and that is up to date is taken over with another header; the others are
-    compiled by the interpreter itself, in parallel.
+    compiled by the interpreter itself, in parallel. What is taken over names its source by its place on this machine,
+    which an import from a directory mends, and one from a zip does not.
     """
     magic = bytes.fromhex(python.magic)
     found: list[Entry] = []
@@ -96,7 +99,7 @@ def compiled(python: Interpreter, entries: list[Entry], scratch: Path, progress:
         place, _, stem = entry.name.removesuffix(".py").rpartition("/")
         name = f"{place}/__pycache__/{stem}.{python.cache_tag}.pyc"
         ready = entry.source.parent / "__pycache__" / f"{stem}.{python.cache_tag}.pyc"
-        if _up_to_date(ready, entry.source, magic):
+        if take_over and _up_to_date(ready, entry.source, magic):
             found.append(Entry(name, source=ready, data=magic + PYC_HEADER))
         else:
             missing.append((entry.source, scratch / "compiled" / str(len(missing)), entry.name, name))
