@@ -333,3 +333,9 @@ def test_a_broken_download_leaves_nothing(cluster: PretendCluster, results: str,
     assert code in (69, 73)
     assert "Traceback" not in err
     assert list(Path.cwd().glob("large*")) == []
+
+
+def test_logs_do_not_ignore_a_wish(capsys: pytest.CaptureFixture[str]) -> None:
+    """Who follows sees all from the beginning: a number of last lines is refused, not passed over."""
+    assert main(["logs", "fit", "-f", "--tail", "5"]) == 64
+    assert "not allowed with" in capsys.readouterr().err

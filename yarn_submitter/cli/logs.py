@@ -27,8 +27,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="ROLE[:INDEX]",
         help="one role, one task, or `agent` (default: all tasks)",
     )
-    parser.add_argument("-f", "--follow", action="store_true", help="go on until the job ends")
-    parser.add_argument("--tail", type=_count, default=0, metavar="N", help="only the last N lines of each file")
+    extent = parser.add_mutually_exclusive_group()  # what is followed is shown from its beginning
+    extent.add_argument("-f", "--follow", action="store_true", help="go on until the job ends")
+    extent.add_argument("--tail", type=_count, default=0, metavar="N", help="only the last N lines of each file")
 
 
 def _count(text: str) -> int:
