@@ -126,19 +126,6 @@ def check(spec: JobSpec, files: Mapping[str, LocalFile], site: Site) -> Checked:
     return Checked((*own.answers, *there))
 
 
-def refuse(spec: JobSpec, files: Mapping[str, LocalFile], site: Site) -> None:
-    """Raise what `check` finds that refuses the job.
-
-    Raises:
-        UsageError: With every reason.
-        DeniedError: Only rights on the store are missing.
-        UnreachableError: The cluster does not answer.
-    """
-    refusal = check(spec, files, site).refusal()
-    if refusal is not None:
-        raise refusal
-
-
 def _wants(spec: JobSpec, files: Mapping[str, LocalFile], site: Site) -> list[Want]:
     """Return every path on a store that the job reads or writes, and the user's own place."""
     items = [item.remote for item in _localizations(spec)]

@@ -11,14 +11,15 @@ import pytest
 from client_fakes import APP, USER, PretendCluster, pretend_cluster
 from httpstandin import Reply, Request
 
-from yarn_submitter.check import Checked, check, refuse
+from yarn_submitter.check import Checked, check
 from yarn_submitter.cli import main
 from yarn_submitter.errors import DeniedError, Problem, UnreachableError, UsageError
 from yarn_submitter.findings import NOTE, REFUSED
 from yarn_submitter.load import load
-from yarn_submitter.localfiles import describe
+from yarn_submitter.localfiles import LocalFile, describe
 from yarn_submitter.plan import local_paths
-from yarn_submitter.site import open_site
+from yarn_submitter.site import Site, open_site
+from yarn_submitter.spec import JobSpec
 
 JOB = ["--name", "x", "--input_path", ""]
 SMALL = ["--worker_resources", "memory=1G", "--worker_launch_cmd", "python fit.py"]
@@ -40,6 +41,13 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pretend
         for key, value in served.environ.items():
             monkeypatch.setenv(key, value)
         yield served
+
+
+def refuse(spec: JobSpec, files: dict[str, LocalFile], site: Site) -> None:
+    """Raise what refuses a job, as a submission does."""
+    refusal = check(spec, files, site).refusal()
+    if refusal is not None:
+        raise refusal
 
 
 def checked(cluster: PretendCluster, *words: str) -> Checked:
