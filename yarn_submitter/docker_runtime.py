@@ -32,11 +32,9 @@ def launch_environment(spec: JobSpec, role: RoleSpec) -> dict[str, str]:
     image = image_of(spec, role)
     if not image:
         return given
-    mounts = [
-        *(_mount(mount) for mount in (*spec.mounts, *role.mounts)),
-        *(f"{local_name(item)}:{item.local}:ro" for item in placed(spec, role)),
-    ]
-    ours = {_TYPE: "docker", _IMAGE: image, **({_MOUNTS: ",".join(mounts)} if mounts else {})}
+    mounts = {mount.target: _mount(mount) for mount in (*spec.mounts, *role.mounts)}  # the role's own wins
+    mounts.update({item.local: f"{local_name(item)}:{item.local}:ro" for item in placed(spec, role)})
+    ours = {_TYPE: "docker", _IMAGE: image, **({_MOUNTS: ",".join(mounts.values())} if mounts else {})}
     return {**ours, **given}
 
 

@@ -30,7 +30,7 @@ class Given:
 
     value: str
     source: str
-    place: tuple[int, int] = field(default=_NOWHERE, compare=False)
+    place: tuple[int, ...] = field(default=_NOWHERE, compare=False)
 
     def part(self, value: str) -> Given:
         """Return a part of the text, of the same source."""
@@ -41,7 +41,7 @@ class Faults:
     """Collects every fault of a command line and a file."""
 
     def __init__(self) -> None:
-        self._found: dict[Problem, tuple[int, int]] = {}
+        self._found: dict[Problem, tuple[int, ...]] = {}
         self._meant: set[str] = set()
         self.warnings: list[str] = []
 

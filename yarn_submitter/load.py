@@ -25,6 +25,7 @@ from yarn_submitter.options import BY_NAME, FLAG, LIST, OPTION_ROLES, OPTIONS, P
 from yarn_submitter.properties import Properties, read_properties
 from yarn_submitter.remotes import (
     INPUT_NAME,
+    check_places,
     read_input_path,
     read_localizations,
     read_mounts,
@@ -32,7 +33,7 @@ from yarn_submitter.remotes import (
 )
 from yarn_submitter.roletexts import RoleTexts, both, gather_roles, own_options
 from yarn_submitter.settings import JobDefaults
-from yarn_submitter.spec import JobSpec, RoleSpec, Security
+from yarn_submitter.spec import ON_FAILURE, JobSpec, RoleSpec, Security
 from yarn_submitter.units import Ask
 from yarn_submitter.values import (
     MOST_TASKS,
@@ -47,6 +48,7 @@ from yarn_submitter.values import (
     read_pairs,
     read_quicklinks,
     read_secrets,
+    read_word,
 )
 from yarn_submitter.yamlfile import YamlJob
 
@@ -79,6 +81,7 @@ class Controls:
     check: bool = False
     force: bool = False
     detach: bool = False
+    kill_on_exit: bool = False
     json: bool = False
     quiet: bool = False
     logs: str = ""
@@ -161,6 +164,8 @@ class _Builder:
         known = len(faults.problems)
         self.framework = self.choice("framework")
         right = len(faults.problems) == known
+        local_input = "://" not in self.text("input_path") and bool(self.text("input_path"))
+        self.taken = (INPUT_NAME,) if local_input else ()  # names in the working directory
         self.rules = self.framework if right else "generic"  # a wrong one makes no other fault
 
     def job(self) -> JobSpec:
@@ -177,12 +182,15 @@ class _Builder:
             next_step = 'add --input_path URI, or --input_path ""'
             faults.add("input-path-absent", '"--input_path" is absent.', "", next_step)
         input_path = read_input_path(self.one("input_path"), faults)
-        taken = (INPUT_NAME,) if input_path and "://" not in input_path else ()
         counts = self.task_counts((*roles, *([tensorboard] if tensorboard else [])))
         first = next((name for name in ("chief", "worker") if name in counts), "")
         calls = {"master": first, **FRAMEWORK[self.rules].calls}  # as Submarine's help calls the first worker
         localizations = [*self.given.get("localization", []), *self.properties.localizations]
         self.check_lengths(roles)
+        localized = read_localizations(localizations, faults, taken=self.taken)
+        mounts = read_mounts(self.given.get("mount", []), faults)
+        for of in ((mounts, localized), *((role.mounts, role.localizations) for role in roles)):
+            check_places(*of, faults)
         return JobSpec(
             name=self.text("name"),
             framework=self.framework,
@@ -192,7 +200,7 @@ class _Builder:
             checkpoint_path=read_store_path(self.one("checkpoint_path"), faults),
             saved_model_path=read_store_path(self.one("saved_model_path"), faults),
             env=self.env(),
-            localizations=read_localizations(localizations, faults, taken=taken),
+            localizations=localized,
             source_dir=self.source_dir(),
             done_when=self.choice("done_when"),
             tf_worker0=self.choice("tf_worker0"),
@@ -200,7 +208,7 @@ class _Builder:
             verbose=self.flag("verbose"),
             image=read_image(self.one("docker_image"), faults) or self.defaults.image,
             node_label=read_label(self.one("node_label"), faults),
-            mounts=read_mounts(self.given.get("mount", []), faults),
+            mounts=mounts,
             quicklinks=read_quicklinks(self.given.get("quicklink", []), counts, calls, faults),
             secrets=read_secrets(self.given.get("secret", []), faults),
             conf=self.properties.hadoop,
@@ -319,10 +327,11 @@ class _Builder:
             read_ask(resources, self.defaults.profiles, faults) if resources.value else Ask(0),
             texts["launch_cmd"][0].value if "launch_cmd" in texts else "",
             read_pairs(texts.get("envs", []), faults),
-            read_localizations(texts.get("localizations", []), faults),
+            read_localizations(texts.get("localizations", []), faults, taken=self.taken),
             read_mounts(texts.get("mounts", []), faults),
             read_image(texts["docker_image"][0], faults) if "docker_image" in texts else "",
             read_label(texts["node_label"][0], faults) if "node_label" in texts else "",
+            read_word(ON_FAILURE, texts["on_failure"][0], faults) if "on_failure" in texts else ON_FAILURE[0],
         )
 
     def instances_text(self, name: str, instances: int, role: RoleTexts) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from yarn_submitter.spec import FRAMEWORKS
+from yarn_submitter.spec import FRAMEWORKS, ON_FAILURE
 
 TEXT = "text"
 COUNT = "count"
@@ -144,6 +144,7 @@ _ROLES = (
     _any_role("role_localization", "localizations", "file, directory or archive for one role's tasks", _REMOTE),
     _any_role("role_mount", "mounts", "Docker mount for one role's tasks", _MOUNT),
     _any_role("role_node_label", "node_label", "nodes that a role runs on", "LABEL"),
+    _any_role("role_on_failure", "on_failure", "whether a failed task of a role ends the job", "|".join(ON_FAILURE)),
 )
 _BESIDE = (
     Option(TENSORBOARD, FLAG, "run a TensorBoard beside the job", "off"),
@@ -210,6 +211,7 @@ _CONTROLS = (
     Option("check", FLAG, "ask the cluster whether it can run the job, and submit nothing", control=True),
     Option("force", FLAG, "submit even when a check that may be wrong says no", control=True),
     Option("detach", FLAG, "print the application id and return", control=True),
+    Option("kill_on_exit", FLAG, "Ctrl-C ends the job, too", control=True),
     Option("json", FLAG, "print the result as JSON", control=True),
     Option("quiet", FLAG, "do not show the program's output", control=True),
     Option("logs", TEXT, "show the output of `all` tasks or of one role", placeholder="all|ROLE", control=True),

@@ -242,7 +242,7 @@ def _role_plan(spec: JobSpec, role: RoleSpec, paths: Mapping[str, str]) -> contr
         command=role.command if sidecar else _fill(role.command, paths),
         env=task_environment(spec, role),
         tracked=decides or not spec.roles,  # a TensorBoard without a job beside it is the job
-        on_failure="ignore" if sidecar and spec.roles else "fail",
+        on_failure="ignore" if sidecar and spec.roles else role.on_failure,
         watches=sidecar,
     )
 

@@ -27,6 +27,7 @@ _INSTEAD = {
     "tony.application.node-label": "write --node_label LABEL",
     "tony.application.timeout": "write --max_runtime 2h",
     "tony.application.security.enabled": "leave it out: security is read from Hadoop's configuration",
+    "tony.application.fail-on-worker-failure-enabled": "write --role_on_failure worker=ignore for false, else nothing",
     "tony.application.single-node": "write --framework generic --num_workers 1",
     "tony.application.untracked.jobtypes": "leave it out: a framework's own rules say who decides",
     "tony.docker.containers.image": "write --docker_image IMAGE",

@@ -132,6 +132,17 @@ def _check_scheme(scheme: str, item: Given, faults: Faults) -> None:
     faults.add("scheme-unknown", sentence, evidence, next_step, at=item)
 
 
+def check_places(mounts: Iterable[Mount], localizations: Iterable[Localization], faults: Faults) -> None:
+    """Note what is mounted and localized at one place in a container."""
+    sources = {posixpath.normpath(mount.target): mount.source for mount in mounts}
+    for item in localizations:
+        if item.local in sources:
+            sentence = (
+                f"{item.local} is mounted from {shown(sources[item.local])}, and {shown(item.remote)} lies there, too."
+            )
+            faults.add("mount-twice", sentence, "", "keep one, or give it another place")
+
+
 def read_mounts(items: Iterable[Given], faults: Faults) -> tuple[Mount, ...]:
     """Return SOURCE:TARGET[:ro|rw] texts as values; each needs a target that nothing else has."""
     found: dict[str, Mount] = {}

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from yarn_submitter.units import Ask
 
 FRAMEWORKS = ("tensorflow", "pytorch", "mxnet", "horovod", "jax", "generic")
+# What a task's failure does: it ends the job, or the others go on.
+ON_FAILURE = ("fail", "ignore")
 # Frameworks whose tasks this version can bring together; the others are refused with a sentence.
 RUNNABLE = ("tensorflow", "generic")
 
@@ -98,6 +100,7 @@ class RoleSpec:
         mounts: For this role.
         image: Docker image of this role; empty: the job's.
         node_label: Label of the nodes that this role runs on; empty: the job's.
+        on_failure: One of ON_FAILURE.
     """
 
     name: str
@@ -109,6 +112,7 @@ class RoleSpec:
     mounts: tuple[Mount, ...] = ()
     image: str = ""
     node_label: str = ""
+    on_failure: str = "fail"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from yarn_submitter.given import Faults, Given, close_match, shown, valid_words
 from yarn_submitter.options import Option
@@ -45,12 +45,17 @@ def read_count(given: Given, faults: Faults) -> int:
 
 def read_choice(option: Option, given: Given, faults: Faults) -> str:
     """Return one of an option's choices, in lower case."""
+    return read_word(option.choices, given, faults) or option.default
+
+
+def read_word(choices: Sequence[str], given: Given, faults: Faults) -> str:
+    """Return one of some words, in lower case; an empty text for another one, which is noted."""
     word = given.value.lower()
-    if word in option.choices:
+    if word in choices:
         return word
-    evidence = valid_words(word, option.choices)
+    evidence = valid_words(word, choices)
     faults.add("value-unknown", f"{given.source}: {shown(given.value)} is not known.", evidence, at=given)
-    return option.default
+    return ""
 
 
 def read_pairs(items: Iterable[Given], faults: Faults) -> dict[str, str]:

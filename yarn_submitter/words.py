@@ -27,6 +27,7 @@ _TEXTS = {
 }
 _FLAGS = ("wait_job_finish", "verbose")
 _CHOICES = ("framework", "done_when", "tf_worker0")
+_ROLE_DEFAULTS = {field.name: field.default for field in dataclasses.fields(RoleSpec)}
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(JobSpec)}
 
 
@@ -95,6 +96,8 @@ def _role(role: RoleSpec) -> Iterator[str]:
     yield from (f"--role_localization={role.name}={_localization(item)}" for item in role.localizations)
     yield from (f"--role_mount={role.name}={_mount(item)}" for item in role.mounts)
     texts = {"cmd": role.command, "image": role.image, "node_label": role.node_label}
+    if role.on_failure != _ROLE_DEFAULTS["on_failure"]:
+        texts["on_failure"] = role.on_failure
     yield from (f"--role_{option}={role.name}={text}" for option, text in texts.items() if text)
 
 

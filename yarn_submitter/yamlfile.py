@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,7 @@ _SECTIONS = ("spec", "configs", "scheduling", "roles", "security", "tensorBoard"
 _NEEDED = ("spec", "configs", "roles")
 _MAPPINGS = frozenset(("envs", *(option.key for option in OPTIONS if option.kind == PAIRS)))
 _LISTS = frozenset(("localizations", "mounts", *(option.key for option in OPTIONS if option.kind == LIST)))
+_HALVES = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 FAILED = "Failed to parse YAML config"
 _MOST_FILE_BYTES = 256 * 1024  # a job takes a few; reading this many takes half a second
 _MOST_LETTERS = 1024 * 1024  # of all texts together: aliases can give one text many times
@@ -142,7 +144,7 @@ class Nodes:
     def given(self, value: str, node: Any) -> Given:
         """Return a text that stands where a node stands."""
         line = node.start_mark.line + 1
-        return Given(value, f"{self.path}:{line}", (1, line))
+        return Given(value, f"{self.path}:{line}", (1, line, node.start_mark.column))
 
     def check_keys(self, node: Any, seen: set[int]) -> None:
         """Note keys that are no words and keys that stand twice; before merging, which gives a key twice by right."""
@@ -233,7 +235,14 @@ class Nodes:
             sentence = f"{self.begin}{self.path}: its aliases make more than {_MOST_LETTERS // 1024} KiB of it."
             self.faults.add("yaml-shape", sentence, "", "give less of it again by `*name`")
             return None
-        return self.faults.usable(where.part(str(node.value))).value
+        return self.faults.usable(where.part(_joined(str(node.value)))).value
+
+
+def _joined(text: str) -> str:
+    """Return a text with the two halves put together as which JSON writes a letter beyond the first 65536."""
+    if not _HALVES.search(text):
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
 
 
 class _Reader(Nodes):

@@ -46,7 +46,7 @@ def everything(here: Path) -> JobSpec:
     env_values = {"A": "1,2 = 3", "EMPTY": "", "QUOTES": "\"a\" 'b'\n$c"}
     chief = RoleSpec(
         *("chief", 1, ask, "--odd 'command' = %input_path%", {"B": "=;,:"}, (data,)),
-        *((Mount("/x", "/y", writable=True),), "acme/chief:1", "fast"),
+        *((Mount("/x", "/y", writable=True),), "acme/chief:1", "fast", "ignore"),
     )
     return JobSpec(
         name="fit it",

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from am.agent import policy
+from am.agent import policy, snapshot
 from am.executor import environment, preparation, results
 from am.executor.secrets import place_secrets
 from am.runtimes import tensorflow
@@ -89,6 +89,7 @@ ROWS: dict[str, Row] = {
     "role_localization": Row("x=hdfs://nn/d:./d", GENERIC, service("x", "files/d/source"), "hdfs://nn/d"),
     "role_mount": Row("x=/a:/b:rw", {**GENERIC, "role_image": ["x=i"]}, service("x", f"env/{MOUNTS}"), "/a:/b:rw"),
     "role_node_label": Row("x=fast", GENERIC, service("x", "node_label"), "fast"),
+    "role_on_failure": Row("x=ignore", GENERIC, "job/roles/0/on_failure", "ignore", snapshot.start),
     TENSORBOARD: Row("true", BASE, service("tensorboard", "instances"), 1),
     "tensorboard_resources": Row("memory=5G", BOARD, service("tensorboard", "resources/memory"), "5120 MiB"),
     "tensorboard_docker_image": Row("own", BOARD, service("tensorboard", f"env/{IMAGE}"), "own"),
@@ -123,7 +124,7 @@ CONTROLS = {
     "cluster": ("sandbox", "sandbox"),
     "set": ("queue=ml", ("queue=ml",)),
     "logs": ("worker", "worker"),
-    **dict.fromkeys(("dry_run", "check", "force", "detach", "json", "quiet"), ("true", True)),
+    **dict.fromkeys(("dry_run", "check", "force", "detach", "kill_on_exit", "json", "quiet"), ("true", True)),
 }
 READ_BY_LOAD = {"f", "format"}
 

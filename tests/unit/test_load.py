@@ -233,7 +233,7 @@ def test_the_same_variable_twice_is_a_warning() -> None:
 
 
 def test_all_faults_are_told_together() -> None:
-    """A command line and a file with many faults give one report: the command line's, the file's line by line, what is missing."""
+    """Many faults give one report: the command line's, the file's line by line, what is missing."""
     found = problems(
         *["--nmae", "x", "--queue", "ml", "--verbose=maybe", "--logs"],
         yaml="""\
@@ -251,10 +251,10 @@ roles:
         "value-unknown",
         "env-name",
         "localization-missing",
-        "yaml-key-unknown",
         "option-in-both",
-        "value-not-a-number",
+        "yaml-key-unknown",
         "resources-form",
+        "value-not-a-number",
         "input-path-absent",
     ]
     text = "\n".join(problem.text() for problem in found)

@@ -111,3 +111,5 @@ def test_two_things_cannot_have_one_name() -> None:
     assert (problem.id, "'x'" in problem.sentence) == ("localization-twice", True)
     (problem,) = problems("--name", "fit", "--input_path", "data", *WORKER, "--localization", "src:./input")
     assert (problem.id, "'input'" in problem.sentence) == ("localization-twice", True)
+    (problem,) = problems("--name", "fit", "--input_path", "data", *WORKER, "--role_localization", "worker=src:./input")
+    assert (problem.id, "'input'" in problem.sentence) == ("localization-twice", True)

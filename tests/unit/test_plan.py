@@ -371,6 +371,7 @@ def test_two_plans_differ_where_their_roles_do() -> None:
         "mounts": (Mount("/a", "/b"),),
         "image": "j",
         "node_label": "fast",
+        "on_failure": "ignore",
     }
     assert set(changes) == {field.name for field in dataclasses.fields(RoleSpec)}
     texts = {json.dumps(plan(JobSpec("fit", "generic", (base,)), {}).document())}
