@@ -95,7 +95,7 @@ def _living(job: Job) -> App:
     """Return a job's application.
 
     Raises:
-        UsageError: It has ended, or the ResourceManager has forgotten it. [job-ended]
+        UsageError: It has ended, or the ResourceManager has forgotten it. [job-over]
     """
     app = job.site.resource_manager.get_app(job.application_id) if job.application_id else None
     if app is None or app.ended:

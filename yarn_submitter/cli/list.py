@@ -38,7 +38,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_cluster(parser)
     parser.add_argument("--all_users", "--all-users", action="store_true", help="jobs of every user, not only mine")
     parser.add_argument("--user", default="", metavar="USER", help="jobs of this user")
-    parser.add_argument("--queue", default="", metavar="QUEUE", help="jobs in this queue, or in those below it")
+    parser.add_argument(
+        "--queue", default="", metavar="QUEUE", help="jobs in this queue; of a parent: live ones below it"
+    )
     parser.add_argument("--name", default="", metavar="NAME", help="jobs of this name")
     parser.add_argument("--tag", default="", metavar="TAG", help="jobs with this YARN tag, such as ys-rerun-of:ID")
     parser.add_argument(
