@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from yarn_submitter.errors import Problem, UsageError
 from yarn_submitter.load import load
 from yarn_submitter.localfiles import describe
+from yarn_submitter.options import ANY_ROLE, LIST, OPTIONS, PAIRS, ROLE_PAIRS, TENSORBOARD, Option
 from yarn_submitter.plan import local_paths, plan
 from yarn_submitter.spec import JobSpec
 
@@ -77,3 +79,40 @@ def task(document: dict[str, Any], role: str) -> dict[str, str]:
     """Return the user's variables that a role's tasks find."""
     (found,) = [item["env"] for item in document["plan"]["job"]["roles"] if item["name"] == role]
     return dict(found)
+
+
+def in_yaml(options: dict[str, list[str]]) -> str:
+    """Return options in the YAML form, as the option table places them."""
+    document: dict[str, Any] = {"spec": {}, "configs": {}, "roles": {}}
+    for option in OPTIONS:
+        for value in options.get(option.name, []):
+            put(document, option, value)
+    return yaml.safe_dump(document)
+
+
+def put(document: dict[str, Any], option: Option, value: str) -> None:
+    """Put one option's text where the YAML form has it."""
+    if option.name == TENSORBOARD:
+        document.setdefault("tensorBoard", {})
+        return
+    if option.name == "role":
+        name, _, rest = value.partition(":")
+        parts = [part for part in rest.split(",") if not part.startswith("instances=")]
+        counts = [part.partition("=")[2] for part in rest.split(",") if part.startswith("instances=")]
+        document["roles"].setdefault(name, {}).update({"resources": ",".join(parts), "replicas": (counts or ["1"])[0]})
+        return
+    *sections, key = option.yaml
+    if option.kind == ROLE_PAIRS:
+        role, _, value = value.partition("=")
+        sections = ["roles", role]
+        assert option.role == ANY_ROLE
+    target = document
+    for section in sections:
+        target = target.setdefault(section, {})
+    if option.kind == PAIRS or key == "envs":
+        name, _, text = value.partition("=")
+        target.setdefault(key, {})[name] = text
+    elif option.kind == LIST or key in ("localizations", "mounts"):
+        target.setdefault(key, []).append(value)
+    else:
+        target[key] = value

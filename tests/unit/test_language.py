@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import yaml
+from language_world import in_yaml
 
 from am.agent import policy, snapshot
 from am.executor import environment, preparation, results
@@ -22,7 +22,7 @@ from am.executor.secrets import place_secrets
 from am.runtimes import tensorflow
 from yarn_submitter.load import load
 from yarn_submitter.localfiles import describe
-from yarn_submitter.options import ANY_ROLE, LIST, OPTIONS, PAIRS, ROLE_PAIRS, TENSORBOARD, Option
+from yarn_submitter.options import OPTIONS, TENSORBOARD
 from yarn_submitter.plan import local_paths, plan
 from yarn_submitter.settings import JobDefaults
 
@@ -203,43 +203,6 @@ def test_what_stands_in_job_json_is_read_there(name: str) -> None:
         node.attr for node in ast.walk(ast.parse(inspect.getsource(module))) if isinstance(node, ast.Attribute)
     }
     assert field in attributes, f"{module.__name__} does not read {field}"
-
-
-def in_yaml(options: dict[str, list[str]]) -> str:
-    """Return options in the YAML form, as the option table places them."""
-    document: dict[str, Any] = {"spec": {}, "configs": {}, "roles": {}}
-    for option in OPTIONS:
-        for value in options.get(option.name, []):
-            put(document, option, value)
-    return yaml.safe_dump(document)
-
-
-def put(document: dict[str, Any], option: Option, value: str) -> None:
-    """Put one option's text where the YAML form has it."""
-    if option.name == TENSORBOARD:
-        document.setdefault("tensorBoard", {})
-        return
-    if option.name == "role":
-        name, _, rest = value.partition(":")
-        parts = [part for part in rest.split(",") if not part.startswith("instances=")]
-        counts = [part.partition("=")[2] for part in rest.split(",") if part.startswith("instances=")]
-        document["roles"].setdefault(name, {}).update({"resources": ",".join(parts), "replicas": (counts or ["1"])[0]})
-        return
-    *sections, key = option.yaml
-    if option.kind == ROLE_PAIRS:
-        role, _, value = value.partition("=")
-        sections = ["roles", role]
-        assert option.role == ANY_ROLE
-    target = document
-    for section in sections:
-        target = target.setdefault(section, {})
-    if option.kind == PAIRS or key == "envs":
-        name, _, text = value.partition("=")
-        target.setdefault(key, {})[name] = text
-    elif option.kind == LIST or key in ("localizations", "mounts"):
-        target.setdefault(key, []).append(value)
-    else:
-        target[key] = value
 
 
 @pytest.mark.parametrize("name", [option.name for option in OPTIONS if option.yaml or option.name == TENSORBOARD])
