@@ -62,7 +62,7 @@ def no_cluster() -> UsageError:
     sentence = "No cluster is configured: neither --cluster, HADOOP_CONF_DIR nor the key `cluster` names one."
     step = (
         "export HADOOP_CONF_DIR=/path/to/the/cluster's/conf, or try it on this machine: "
-        "`job sandbox up`, then the same command with `--cluster sandbox`"
+        "`job sandbox up`, then `--cluster sandbox` with every command, or export YARN_SUBMITTER_CLUSTER=sandbox"
     )
     return UsageError(Problem("no-cluster", sentence, next_step=step))
 

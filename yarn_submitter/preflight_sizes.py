@@ -103,15 +103,20 @@ def size_findings(
     alone = [finding for role in roles for finding in _role_findings(role, queue, facts)]
     agent_findings = list(_agent_findings(agent, facts))
     yield from (*alone, *agent_findings)
-    if any(finding.verdict == REFUSED for finding in (*alone, *agent_findings)):
+    wrong = {
+        finding.problem.id for finding in (*alone, *agent_findings) if finding.problem and finding.verdict == REFUSED
+    }
+    if wrong - {kind.problem for kind in (_MEMORY, _VCORES, _GPUS)}:
         return
     everyone = [agent, *roles]
     for label in dict.fromkeys(role.label for role in everyone):
         nodes = facts.nodes_for(label)
         mine = [_rounded(role, queue) for role in everyone if role.label == label]
-        if nodes:  # a cluster that grows on demand may have none now
-            ask = total(role.amount for role in mine)
-            yield from _gang_findings(_Gang(label, mine, nodes, queue, _counted(ask, facts)))
+        # Of a kind that one container has too much of, the sum tells nothing new.
+        kinds = [kind for kind in _counted(total(role.amount for role in mine), facts) if kind.problem not in wrong]
+        if nodes and kinds:  # a cluster that grows on demand may have no nodes now
+            found = _gang_findings(_Gang(label, mine, nodes, queue, kinds))
+            yield from (finding for finding in found if not wrong or finding.verdict == REFUSED)
 
 
 def rounded(ask: Amount, queue: Queue | None) -> Amount:

@@ -106,7 +106,7 @@ def submit(
         staged_after = time.monotonic()
         # What `job clean --cache` has just taken; from now on it leaves what the record names.
         again = _stage_all([python, *plan.staged], code_path, code, site, progress)
-        progress("waiting for Skein's driver")
+        progress("starting Skein's Java program, which submits")
         certificate = door.certificate()
         driver_after = time.monotonic()
         progress("submitting to YARN")

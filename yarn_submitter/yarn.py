@@ -88,7 +88,7 @@ class SkeinYarn:
             UnreachableError: The driver could not be started, or not within `_START_S`.
         """
         if not self._certificate:
-            if not self._answers(self._started_s, _START_S, "waiting for Skein's driver"):
+            if not self._answers(self._started_s, _START_S, "starting Skein's Java program, which submits"):
                 raise _silent(f"Skein's driver did not start within {_START_S} s.", self._last_words(), _NEXT_DRIVER)
             self._certificate = str(self._answer("ready"))
         return self._certificate
@@ -133,7 +133,7 @@ class SkeinYarn:
             try:
                 self._process.wait(wait_s)
             except subprocess.TimeoutExpired:
-                self._progress("waiting for Skein's driver to end")
+                self._progress("waiting for Skein's Java program to end")
             else:
                 return True
         return False

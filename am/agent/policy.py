@@ -236,7 +236,7 @@ def _lifetime(plan: JobPlan, released_s: float, now_s: float) -> tuple[Decision,
     if not limit_s or now_s - released_s <= limit_s:
         return ()
     message = f"the job ran longer than its limit of {limit_s} s (--max_runtime)"
-    return _fail(plan, JobEnded(now_s, states.FAILED, LIMIT_CODE, "client", "runtime-limit", message), now_s)
+    return _fail(plan, JobEnded(now_s, states.FAILED, LIMIT_CODE, "yarn", "runtime-limit", message), now_s)
 
 
 def _end(plan: JobPlan, snapshot: Snapshot, now_s: float) -> tuple[Decision, ...]:

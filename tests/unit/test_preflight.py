@@ -271,3 +271,10 @@ def test_which_refusals_may_be_wrong():
     for problem in ("queue-unknown", "queue-denied", "queue-stopped", "input-missing", "home-denied"):
         assert problem not in MAY_BE_WRONG
     assert all(found.may_be_wrong for found in judge(job(role("a", 1, 99 * GIB)), (), TWO) if found.verdict == REFUSED)
+
+
+def test_one_size_hides_no_other():
+    """Too many GPUs for any node, and too much memory for all nodes together, are told at once."""
+    facts = labelled(node("a", 8, 8, gpus=1), node("b", 8, 8, gpus=1))
+    assert ids(facts, role("a", 30, 4 * GIB, 1, 8)) == ["gpus-too-large", "gang-too-large"]
+    assert ids(facts, role("a", 2, 9 * GIB)) == ["memory-too-large"]

@@ -110,6 +110,9 @@ def submit_to(
             console.out(submitted.application_id)
         return 0
     console.say(f"submitted {spec.name}: {submitted.application_id}, id {submitted.id}")
+    tasks = sum(role.instances for role in job.plan.roles)
+    if tasks > 1 and not (controls.logs or controls.quiet or controls.json):
+        console.say(f"showing the output of {job.plan.main_task}; of all tasks: --logs all")
     return _follow(job, controls, console)
 
 
