@@ -103,7 +103,9 @@ def check_counts(framework: str, counts: Mapping[str, int], faults: Faults) -> N
         return
     if framework == "tensorflow":
         if counts.get("ps") and counts.get("worker", 0) + counts.get("chief", 0) < 2:
-            faults.add("one-worker-with-ps", "Only specified one worker but non-zero PS, please double check.")
+            sentence = "Only specified one worker but non-zero PS, please double check."
+            step = "--num_workers 2 or more, a chief counted as one; or --num_ps 0"
+            faults.add("one-worker-with-ps", sentence, f"asked: {counts['ps']} ps", step)
         if counts.get("chief", 0) > 1:
             sentence = f"TensorFlow has one chief, not {counts['chief']}."
             faults.add("chief-count", sentence, "", "give the others as --num_workers")

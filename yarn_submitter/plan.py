@@ -174,10 +174,11 @@ def _job(spec: JobSpec, limits: contract.Limits) -> dict[str, Any]:
     checkpoint = spec.checkpoint_path or f"<ys:fs>{job_dir}/checkpoint"
     model = spec.saved_model_path or spec.checkpoint_path or f"<ys:fs>{job_dir}/model"
     paths = {"input_path": spec.input_path, "checkpoint_path": checkpoint, "saved_model_path": model}
-    roles = tuple(_role_plan(spec, role, paths) for role in _all_roles(spec))
+    local_input = spec.input_path and not _is_uri(spec.input_path)
+    filled = {**paths, **({"input_path": f"./{INPUT_NAME}"} if local_input else {})}
+    roles = tuple(_role_plan(spec, role, filled) for role in _all_roles(spec))
     names = [role.name for role in roles]
     main = next((name for name in ("chief", "worker") if name in names), names[0])
-    local_input = spec.input_path and not _is_uri(spec.input_path)
     job: dict[str, Any] = to_json(
         contract.JobPlan(
             id="<ys:id>",

@@ -91,7 +91,7 @@ def _read_pair(pair: str) -> tuple[str, int]:
         if not unit and key == "memory":
             raise ValueError(f"{shown} needs a unit: memory={number}M or memory={number}G")
         if unit and unit not in _UNITS_MIB:
-            raise ValueError(f"{shown} has an unknown unit. Acceptable units are M/G")
+            raise ValueError(f"{shown} has an unknown unit. Acceptable units are M/G: write {key}={number}G")
         key, number = "memory", number * _UNITS_MIB.get(unit, 1)
     elif unit:
         raise ValueError(f"{shown} takes a number without a unit")

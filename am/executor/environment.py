@@ -77,7 +77,7 @@ def child_environment(
     framework = runtimes.environment(plan, topology, task.role, task.number)
     data = os.path.join(working_directory, plan.data_dir) if plan.data_dir else plan.input_path
     ours = {
-        "INPUT_PATH": plan.input_path,
+        "INPUT_PATH": data,
         "CHECKPOINT_PATH": plan.checkpoint_path,
         "SAVED_MODEL_PATH": plan.saved_model_path,
         "DATA_DIR": data,

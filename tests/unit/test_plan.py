@@ -294,6 +294,12 @@ def test_who_decides(case: str, main_task: str, untracked: list[str]) -> None:
     assert [role["name"] for role in job["roles"] if not role["tracked"]] == untracked
 
 
+def test_a_local_input_is_named_where_it_is() -> None:
+    """`%input_path%` of what was brought along is its place in the working directory."""
+    made = planned("--name", "x", "--input_path", "data", *SMALL[:3], "python fit.py %input_path%")
+    assert made.job["roles"][0]["command"] == "python fit.py ./input"
+
+
 def test_only_a_local_input_is_localized() -> None:
     """DATA_DIR is `input` for a local path, and the URI else."""
     assert planned(*CASES["files"]).job["data_dir"] == "input"
