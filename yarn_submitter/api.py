@@ -24,7 +24,6 @@ from yarn_submitter.words import checked
 
 if TYPE_CHECKING:  # what asks a cluster costs a plan nothing
     from yarn_submitter.job import Job
-    from yarn_submitter.rest import App
 
 Tell = Callable[[str], None]
 
@@ -193,7 +192,7 @@ def list_jobs(
         all_users: Those of every user, not only mine.
         live: Only those that have not ended.
     """
-    from yarn_submitter.job import ours
+    from yarn_submitter.job import ours, state_of
     from yarn_submitter.rest import LIVE
     from yarn_submitter.site import open_site
 
@@ -207,7 +206,7 @@ def list_jobs(
         name=name,
     )
     return [
-        ListedJob(job_id, app.id, app.name, app.user, app.queue, _state(app), app.started_s, app.finished_s)
+        ListedJob(job_id, app.id, app.name, app.user, app.queue, state_of(app), app.started_s, app.finished_s)
         for job_id, app in ours(found)
     ]
 
@@ -237,13 +236,6 @@ def _planned(spec: JobSpec, cluster: str) -> tuple[SubmissionPlan, dict[str, Loc
     spec = checked(spec, job_defaults(settings))
     files = describe_all(local_paths(spec), spec.source_dir)
     return plan_of(spec, files, settings.limits), files
-
-
-def _state(app: App) -> str:
-    """Return YARN's state of an application while it lives, then how it ended."""
-    if not app.ended:
-        return app.state
-    return "KILLED" if "KILLED" in (app.state, app.final_status) else app.final_status
 
 
 def _tell(sentences: Iterable[str], tell: Tell | None) -> None:

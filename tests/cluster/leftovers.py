@@ -72,18 +72,20 @@ class Watch:
         return container_processes(self._sandbox)
 
     def _stray(self) -> list[str]:
-        store, paths = self._site.store, self._site.paths
+        store, paths, home = self._site.store, self._site.paths, f"/user/{self._site.user}"
+        stray = []
+        if store.status(home):
+            known = (".skein", ".yarn-submitter")
+            stray += [entry.path for entry in store.list(home) if not entry.path.endswith(known)]
         if store.status(paths.base) is None:
-            return []
-        known = {"cache", "jobs"}
-        stray = [entry.path for entry in store.list(paths.base) if entry.path.rpartition("/")[2] not in known]
+            return stray
+        known = ("cache", "jobs")
+        stray += [entry.path for entry in store.list(paths.base) if entry.path.rpartition("/")[2] not in known]
         places = {"spec", "history", "checkpoint", "model", "output"}
         jobs = store.list(paths.jobs) if store.status(paths.jobs) else []
         below = [entry.path for job in jobs for entry in store.list(job.path)]
         stray += [path for path in below if path.rpartition("/")[2] not in places]
         stray += [found.path for found in store.walk(paths.base) if ".ys-tmp" in found.path]
-        home = f"/user/{self._site.user}"
         if store.status(f"{home}/.skein"):
             stray += [entry.path for entry in store.list(f"{home}/.skein")]
-        stray += [entry.path for entry in store.list(home) if not entry.path.endswith((".skein", ".yarn-submitter"))]
         return stray

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import pwd
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cluster.leftovers import site_of
 from cluster.typing_jobs import Typist
 
 SITE = """\
@@ -25,18 +27,19 @@ clusters:
 
 
 @pytest.fixture
-def configured(typist: Typist, tmp_path: Path) -> dict[str, str]:
+def configured(typist: Typist, tmp_path: Path) -> Iterator[dict[str, str]]:
     """A user whose file names the sandbox `mine`; nothing in the environment does."""
     own = tmp_path / "xdg" / "yarn-submitter" / "config.yaml"
     own.parent.mkdir(parents=True)
     own.write_text(USER.replace("CONF", typist.environment["HADOOP_CONF_DIR"]).replace("/USER", f"/{whoami()}"))
     (tmp_path / "site.yaml").write_text(SITE)
-    return {
+    yield {
         "XDG_CONFIG_HOME": str(tmp_path / "xdg"),
         "YARN_SUBMITTER_SITE_FILE": str(tmp_path / "site.yaml"),
         "HADOOP_CONF_DIR": "",
         "YARN_CONF_DIR": "",
     }
+    site_of(typist.sandbox).store.delete(f"/user/{whoami()}/elsewhere", recursive=True)
 
 
 def whoami() -> str:
