@@ -28,6 +28,34 @@ roles:
 IMAGE = "YARN_CONTAINER_RUNTIME_DOCKER_IMAGE"
 
 
+# What the commands of tests/golden/corpus name, as far as it is local.
+CORPUS_FILES = (
+    *(f"path-to/{name}" for name in ("myvenv.zip", "mnist_distributed.py", "image_classification.py")),
+    *("path-to/submarine-all-0.6.0-hadoop-3.1.jar", "submarine-current/submarine-all-0.6.0-hadoop-2.9.jar"),
+    *(
+        f"submarine/{name}"
+        for name in ("myvenv.zip", "tf2-venv.zip", "mnist_distributed.py", "image_classification.py")
+    ),
+    *("submarine/mnist_distributed_tf2.py", "submarine/pytorch_mnist_distributed.py"),
+    *("sdk.zip", "myvenv.zip", "submarine-all-0.6.0-hadoop-2.9.jar"),
+    *(f"run_{model}.py" for model in ("afm", "deepfm", "fm")),
+    *("afm.json", "deepfm.json", "deepfm_distributed.json", "fm_distributed.json"),
+    *("entry_script.py", "other_scripts_dir/a.py", "mydir1/a", "mydir3/b", "fit.py", "base.zip", "code/master.py"),
+)
+
+
+def make_corpus_files(directory: Path) -> None:
+    """Make what the commands of tests/golden/corpus name."""
+    for name in CORPUS_FILES:
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+        path.chmod(0o644)
+        path.parent.chmod(0o755)
+    (directory / "key.txt").write_text("hunter2\n")
+    (directory / "vars.env").write_text("# for all\nREGION=eu west\nEMPTY=\n")
+
+
 def make_files(directory: Path) -> None:
     """Make what the jobs name."""
     directory.mkdir()

@@ -14,6 +14,7 @@ _NOWHERE = (9, 0)  # what is missing stands nowhere: it is told last
 _MOST_FAULTS = 200  # nobody reads more
 MOST_TEXT_BYTES = 128 * 1024 - 1  # Linux starts no program with a longer argument or variable (MAX_ARG_STRLEN)
 _SHOWN = 60  # letters of a user's text in a message
+_MOST_LETTERS = 800  # of a line of a message, however many roles or keys it lists
 # Control characters, what turns the direction of writing, and halves of characters: a terminal must not see them.
 UNPRINTABLE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -65,7 +66,8 @@ class Faults:
         Raises:
             UsageError: With all faults, when there are more than anybody reads. [too-many-faults]
         """
-        problem = Problem(problem_id, _line(sentence), printable(evidence), _line(next_step))
+        seen = "\n".join(_line(line) for line in evidence.split("\n"))
+        problem = Problem(problem_id, _line(sentence), seen, _line(next_step))
         self._found.setdefault(problem, at.place if at else _NOWHERE)
         if len(self._found) >= _MOST_FAULTS:
             self._give_up()
@@ -113,7 +115,8 @@ def printable(text: str) -> str:
 
 
 def _line(text: str) -> str:
-    return printable(text).replace("\n", "\\n")
+    line = printable(text).replace("\n", "\\n")
+    return line if len(line) <= _MOST_LETTERS else f"{line[: _MOST_LETTERS // 2]} ... {line[-_MOST_LETTERS // 2 :]}"
 
 
 def shown(text: str) -> str:

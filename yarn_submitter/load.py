@@ -102,6 +102,7 @@ def load(
         UsageError: With every fault that was found.
     """
     faults = Faults()
+    _check_directory()
     given = read_argv(argv, faults)
     file = read_file(given, faults)
     _merge(given, file, faults)
@@ -123,6 +124,15 @@ def load(
     if problems or wrong_settings:
         raise UsageError(*problems, *wrong_settings)
     return spec, Controls(**controls, warnings=tuple(faults.warnings))
+
+
+def _check_directory() -> None:
+    """Raise UsageError when local paths mean nothing: the shell stands in a directory that was removed."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        sentence, step = "The directory in which this was typed is gone.", "go to one that is there: cd"
+        raise UsageError(Problem("directory-gone", sentence, error.strerror or "", step)) from error
 
 
 def _controls(given: dict[str, list[Given]], faults: Faults) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from yarn_submitter.given import Faults, Given, close_match
+from yarn_submitter.given import Faults, Given, close_match, shown
 from yarn_submitter.options import ANY_ROLE, OPTION_ROLES, OPTIONS, Option
 from yarn_submitter.yamlfile import YamlJob
 
@@ -40,7 +40,7 @@ def gather_roles(given: dict[str, list[Given]], file: YamlJob, faults: Faults) -
     for item in given.get("role", []):
         name, role = _role_option(item, faults)
         if name in by_role:
-            again = f"again: {item.value!r}"
+            again = f"again: {shown(item.value)}"
             faults.add("option-twice", f"--role {name} is given twice.", again, "keep one", at=item)
         by_role.setdefault(name, role)
     found: dict[str, RoleTexts] = {}
@@ -64,7 +64,7 @@ def _role_option(item: Given, faults: Faults) -> tuple[str, RoleTexts]:
     pairs = [pair for pair in rest.split(",") if pair.strip()]
     counts = [pair.partition("=")[2] for pair in pairs if pair.partition("=")[0].strip() == "instances"]
     if len(counts) > 1:
-        faults.add("resources-form", f"{place.source}: instances is given twice in {rest!r}.", at=item)
+        faults.add("resources-form", f"{place.source}: instances is given twice in {shown(rest)}.", at=item)
     resources = ",".join(pair for pair in pairs if pair.partition("=")[0].strip() != "instances")
     texts = {"replicas": [place.part(counts[0] if counts else "1")]}
     if resources:
@@ -112,12 +112,12 @@ def _from_pair(option: Option, item: Given, found: dict[str, RoleTexts], faults:
     name, equals, text = item.value.partition("=")
     role = found.get(name)
     if not equals:
-        sentence = f"{item.source} {item.value!r} names no role."
+        sentence = f"{item.source} {shown(item.value)} names no role."
         faults.add("role-unknown", sentence, "", f"write {option.typed} {option.placeholder}", at=item)
     elif role is None:
         hint = close_match(name, found)
         own = f"use --{own_options(name)[key]}" if key in own_options(name) else ""
-        sentence = f"{item.source} names role {name!r} that nothing defines."
+        sentence = f"{item.source} names role {shown(name)} that nothing defines."
         step = own or f"add --role {name}:instances=1,memory=1G"
         faults.add("role-unknown", sentence, hint, step, at=item)
     elif key in role.texts and role.texts[key][0].place[0] == 1:
@@ -125,7 +125,7 @@ def _from_pair(option: Option, item: Given, found: dict[str, RoleTexts], faults:
     elif key in role.texts and key not in _LISTS:
         other = role.texts[key][0]
         sentence = f"{item.source} {name} is given twice."
-        seen = f"{other.source} {other.value!r} and {text!r}"
+        seen = f"{other.source} {shown(other.value)} and {shown(text)}"
         faults.add("option-twice", sentence, seen, "keep one", at=item)
     else:
         role.texts.setdefault(key, []).append(item.part(text))
@@ -134,5 +134,5 @@ def _from_pair(option: Option, item: Given, found: dict[str, RoleTexts], faults:
 def both(what: str, in_file: Given, faults: Faults) -> None:
     """Note that file and command line give the same thing."""
     sentence = f"{what} is defined both with YAML config and with CLI argument."
-    seen = f"{in_file.source}: {in_file.value!r}" if in_file.value else in_file.source
+    seen = f"{in_file.source}: {shown(in_file.value)}" if in_file.value else in_file.source
     faults.add("option-in-both", sentence, seen, "keep one of them", at=in_file)

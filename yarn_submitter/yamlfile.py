@@ -18,7 +18,7 @@ _MAPPINGS = frozenset(("envs", *(option.key for option in OPTIONS if option.kind
 _LISTS = frozenset(("localizations", "mounts", *(option.key for option in OPTIONS if option.kind == LIST)))
 _HALVES = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 FAILED = "Failed to parse YAML config"
-_MOST_FILE_BYTES = 256 * 1024  # a job takes a few; reading this many takes half a second
+_MOST_FILE_BYTES = 128 * 1024  # a job takes a few; reading this many takes half a second
 _MOST_LETTERS = 1024 * 1024  # of all texts together: aliases can give one text many times
 
 

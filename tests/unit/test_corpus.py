@@ -13,39 +13,19 @@ from typing import Any
 
 import pytest
 import yaml
+from language_world import make_corpus_files
 
 from yarn_submitter.cli import main
 
 CORPUS = Path(__file__).parent.parent / "golden" / "corpus"
 INDEX: dict[str, dict[str, Any]] = yaml.safe_load((CORPUS / "index.yaml").read_text())
-# What the commands name, as far as it is local.
-FILES = (
-    *(f"path-to/{name}" for name in ("myvenv.zip", "mnist_distributed.py", "image_classification.py")),
-    *("path-to/submarine-all-0.6.0-hadoop-3.1.jar", "submarine-current/submarine-all-0.6.0-hadoop-2.9.jar"),
-    *(
-        f"submarine/{name}"
-        for name in ("myvenv.zip", "tf2-venv.zip", "mnist_distributed.py", "image_classification.py")
-    ),
-    *("submarine/mnist_distributed_tf2.py", "submarine/pytorch_mnist_distributed.py"),
-    *("sdk.zip", "myvenv.zip", "submarine-all-0.6.0-hadoop-2.9.jar"),
-    *(f"run_{model}.py" for model in ("afm", "deepfm", "fm")),
-    *("afm.json", "deepfm.json", "deepfm_distributed.json", "fm_distributed.json"),
-    *("entry_script.py", "other_scripts_dir/a.py", "mydir1/a", "mydir3/b", "fit.py", "base.zip", "code/master.py"),
-)
 
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The directory in which commands are typed, with the files that they name."""
     directory = tmp_path / "here"
-    for name in FILES:
-        path = directory / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(name)
-        path.chmod(0o644)
-        path.parent.chmod(0o755)
-    (directory / "key.txt").write_text("hunter2\n")
-    (directory / "vars.env").write_text("# for all\nREGION=eu west\nEMPTY=\n")
+    make_corpus_files(directory)
     monkeypatch.chdir(directory)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return directory
