@@ -27,7 +27,8 @@ if child == 0:
     signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     os.setpgid(0, 0)
     os.tcsetpgrp(0, os.getpid())
-    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    for number in (signal.SIGTTOU, signal.SIGINT, signal.SIGQUIT):  # a test run in the background ignores the last two
+        signal.signal(number, signal.SIG_DFL)
     os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 for inherited in (1, 2):
     os.close(inherited)
