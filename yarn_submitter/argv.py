@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from yarn_submitter.given import Faults, Given, closest, shown
-from yarn_submitter.options import BY_NAME, FLAG, REPEATABLE, RESOURCE_LIST, Option
+from yarn_submitter.options import BY_NAME, FLAG, REPEATABLE, RESOURCE_LIST, RESOURCES, Option
 
 _DASHES = ("\u2010", "\u2011", "\u2012", "\u2013", "\u2014", "\u2212")  # what word processors make of `-` and `--`
 
@@ -18,19 +18,26 @@ def read_argv(argv: Sequence[str], faults: Faults) -> dict[str, list[Given]]:
     """Return option name -> what was given for it, in order."""
     given: dict[str, list[Given]] = {}
     words = list(argv)
+    last: tuple[Option, Given] | None = None
     while words:
         place = (0, len(argv) - len(words))
         word = words.pop(0)
         option = known_option(word)
         if option is None:
-            _complain(Given(word, word, place), faults)
-            if word.startswith("-") and "=" not in word and words and not words[0].startswith("-"):
-                words.pop(0)  # most likely its value: one slip of the pen is one fault
+            if last is not None and not word.startswith(("-", *_DASHES)) and word.strip() == word:
+                _torn(*last, Given(word, word, place), words, faults)
+            else:
+                _complain(Given(word, word, place), faults)
+                if word.startswith("-") and "=" not in word and words and not words[0].startswith("-"):
+                    words.pop(0)  # most likely its value: one slip of the pen is one fault
+            last = None
             continue
         value = _take_value(option, Given(word, option.typed, place), words, faults)
+        last = None
         if value is None:
             continue
         item = faults.usable(Given(value, option.typed, place))
+        last = option, item
         earlier = given.setdefault(option.name, [])
         if earlier and option.kind not in REPEATABLE:
             both = f"{shown(earlier[0].value)} and {shown(item.value)}"
@@ -69,6 +76,36 @@ def _take_value(option: Option, word: Given, words: list[str], faults: Faults) -
     return value
 
 
+def _torn(option: Option, value: Given, item: Given, words: list[str], faults: Faults) -> None:
+    """Note words that stand behind an option's value as if they were its rest, which they most likely are."""
+    rest = [item.value]
+    while words and option.kind != FLAG and not _near_option(words[0]):
+        rest.append(words.pop(0))
+    text = " ".join(rest)
+    sentence = f"{shown(text)} is not the value of an option."
+    if option.kind == FLAG:
+        seen = f"it stands behind {option.typed}, which takes true, false or nothing"
+        faults.add("argument-unexpected", sentence, seen, f"write {option.typed}, or {option.typed}=false", at=item)
+    elif rest[0].partition("=")[0].replace("-", "_") in BY_NAME and "=" in rest[0]:
+        faults.mean(rest[0].partition("=")[0].replace("-", "_"))
+        faults.add("argument-unexpected", sentence, "its dashes are missing", f"write --{_cut(rest[0])}", at=item)
+    else:
+        seen = f"it stands behind {option.typed} {_cut(value.value)}"
+        if option.kind == RESOURCES:
+            step = f"put commas between amounts: {option.typed} {_cut(','.join([value.value, *rest]))}"
+        elif option.repeatable and "=" in rest[0]:
+            step = f"write {option.typed} before each: {option.typed} {_cut(rest[0])}"
+        else:
+            step = f'put a value with blanks in quotes: {option.typed} "{_cut(f"{value.value} {text}")}"'
+        faults.add("argument-unexpected", sentence, seen, step, at=item)
+
+
+def _near_option(word: str) -> bool:
+    """Return whether a word is an option, or one with a slip of the pen."""
+    name = word.lstrip("-").split("=", 1)[0].replace("-", "_")
+    return word.startswith("-") and (known_option(word) is not None or (len(name) > 2 and bool(closest(name, BY_NAME))))
+
+
 def _complain(item: Given, faults: Faults) -> None:
     word = item.value
     bare = word.lstrip("-" + "".join(_DASHES))
@@ -100,8 +137,8 @@ def _complain(item: Given, faults: Faults) -> None:
         faults.add(
             "argument-unexpected",
             f"{shown(word)} is not the value of an option.",
-            "every value follows its option",
-            "put values with blanks in quotes",
+            "a value follows its option, and one with blanks stands in quotes",
+            "write --option VALUE",
             at=item,
         )
 

@@ -20,7 +20,7 @@ from yarn_submitter.frameworks import (
     refuses,
     task_role,
 )
-from yarn_submitter.given import MOST_TEXT_BYTES, Faults, Given, shown
+from yarn_submitter.given import MOST_TEXT_BYTES, Faults, Given, closest, shown, valid_words
 from yarn_submitter.options import BY_NAME, FLAG, LIST, OPTION_ROLES, OPTIONS, PLACEHOLDERS, TENSORBOARD
 from yarn_submitter.properties import Properties, read_properties
 from yarn_submitter.remotes import (
@@ -114,6 +114,7 @@ def load(
         defaults = defaults_for(controls["cluster"], controls["set"])
     except UsageError as error:
         defaults, wrong_settings = JobDefaults(), error.problems
+        faults.mean("settings")
     builder = _Builder(given, file, properties, defaults, faults)
     spec = builder.job()
     if controls["logs"]:
@@ -290,6 +291,11 @@ class _Builder:
             sentence = f"The job has {len(texts)} roles, and {_MOST_ROLES} are the most."
             self.faults.add("roles-too-many", sentence, "", "give like tasks one role with more instances")
             texts = dict(list(texts.items())[:_MOST_ROLES])
+        known = FRAMEWORK[self.rules].roles
+        for name in texts:
+            close = closest(name, known)
+            if close and name not in known:
+                self.faults.mean(f"{close}.resources", f"{close}.launch_cmd")
         if self.rules == self.framework:
             check_parameters(self.rules, self.given, texts, self.faults)
         found = {name: self.role(name, role) for name, role in texts.items()}
@@ -316,7 +322,7 @@ class _Builder:
             return RoleSpec(name, 0, Ask(0), "")
         needed = {**texts}
         if "profile" in self.given and "resources" not in texts:
-            needed["resources"] = self.given["profile"]
+            needed["resources"] = self.profile()
         for key, (value, form) in _NEEDED.items():
             if key in needed and needed[key][0].value:
                 continue
@@ -343,6 +349,18 @@ class _Builder:
             read_label(texts["node_label"][0], faults) if "node_label" in texts else "",
             read_word(ON_FAILURE, texts["on_failure"][0], faults) if "on_failure" in texts else ON_FAILURE[0],
         )
+
+    def profile(self) -> list[Given]:
+        """Return the text of --profile when the site has one of that name."""
+        item, profiles = self.given["profile"][0], self.defaults.profiles
+        if item.value in profiles:
+            return [item]
+        if self.faults.meant("settings"):  # which are wrong, and nobody knows what they would have given
+            return [item.part("memory=1G")]
+        valid = valid_words(item.value, profiles, "profiles") if profiles else "the configuration has none"
+        sentence = f"{item.source}: there is no profile {shown(item.value)}."
+        self.faults.add("profile-unknown", sentence, valid, "job config show lists them", at=item)
+        return [item.part("memory=1G")]
 
     def instances_text(self, name: str, instances: int, role: RoleTexts) -> str:
         """Return how many tasks a role has, and why when nobody said so."""

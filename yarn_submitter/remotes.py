@@ -15,6 +15,7 @@ from yarn_submitter.localfiles import archive_extension
 from yarn_submitter.spec import Localization, Mount
 
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_ONE_SLASH = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/(?!/)")  # Hadoop takes it for a URI; here it would be a name
 _SCHEMES = (
     *("hdfs", "viewfs", "webhdfs", "swebhdfs", "har", "s3a", "s3n", "s3", "gs", "oss"),
     *("wasb", "wasbs", "abfs", "abfss", "adl", "ftp", "http", "https"),
@@ -29,11 +30,16 @@ INPUT_NAME = "input"
 def read_input_path(given: Given, faults: Faults) -> str:
     """Return where the input is: a URI, a local path that exists, or nothing."""
     path = given.value
+    slashes = _ONE_SLASH.match(path)
     if path and not _URI.match(path) and not _exists(path):
-        seen = f"looked for: {os.path.abspath(path)}"
-        sentence = f"{given.source}: there is no local {shown(path)}."
-        step = f"write hdfs://{path if path.startswith('/') else '/user/...'} for what lies on the store"
-        step += f'; {given.source} "" when it lies in the image, or on each node' if path.startswith("/") else ""
+        sentence, seen = f"{given.source}: there is no local {shown(path)}.", f"looked for: {os.path.abspath(path)}"
+        if slashes:
+            step = f"write {slashes[1]}://{path[slashes.end() - 1 :]}"
+        elif path.startswith("/"):
+            step = f'write hdfs://{path} for what lies on the store; {given.source} "" when it lies in the image'
+            step += ", or on each node"
+        else:
+            step = "write hdfs:///user/... for what lies on the store"
         faults.add("input-path-missing", sentence, seen, step, at=given)
     return path
 
@@ -41,9 +47,11 @@ def read_input_path(given: Given, faults: Faults) -> str:
 def read_store_path(given: Given, faults: Faults) -> str:
     """Return a place on the store: a URI, an absolute path, or nothing."""
     path = given.value
+    slashes = _ONE_SLASH.match(path)
     if path and not _URI.match(path) and not path.startswith("/"):
         sentence = f"{given.source}: {shown(path)} is neither a URI nor an absolute path on the cluster's store."
-        faults.add("path-relative", sentence, "", "write for example hdfs:///user/me/model", at=given)
+        example = f"{slashes[1]}://{path[slashes.end() - 1 :]}" if slashes else "for example hdfs:///user/me/model"
+        faults.add("path-relative", sentence, "", f"write {example}", at=given)
     return path
 
 
@@ -90,8 +98,10 @@ def _localization(item: Given, faults: Faults) -> Localization | None:
         _check_scheme(uri.group(1).lower(), item, faults)
     elif not _exists(remote):
         seen = os.path.abspath(remote)
+        slashes = _ONE_SLASH.match(remote)
+        step = f"write {slashes[1]}://{remote[slashes.end() - 1 :]}" if slashes else "check the path"
         sentence = f"{item.source}: there is no {remote}."
-        faults.add("localization-missing", sentence, seen, "check the path", at=item)
+        faults.add("localization-missing", sentence, seen, step, at=item)
         archive = False  # what is not there is no wrong archive
     if archive and not archive_extension(remote):
         kinds = "YARN unpacks .zip, .tar, .tar.gz and .tgz"

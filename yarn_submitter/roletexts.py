@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from yarn_submitter.given import Faults, Given, close_match, shown
+from yarn_submitter.given import Faults, Given, closest, shown
 from yarn_submitter.options import ANY_ROLE, OPTION_ROLES, OPTIONS, Option
 from yarn_submitter.yamlfile import YamlJob
 
@@ -65,6 +65,11 @@ def _role_option(item: Given, faults: Faults) -> tuple[str, RoleTexts]:
     counts = [pair.partition("=")[2] for pair in pairs if pair.partition("=")[0].strip() == "instances"]
     if len(counts) > 1:
         faults.add("resources-form", f"{place.source}: instances is given twice in {shown(rest)}.", at=item)
+    alone = [pair.strip() for pair in pairs if pair.strip().isdecimal()]
+    if alone and not counts:
+        sentence = f"{place.source}: {shown(alone[0])} says not of what."
+        faults.add("resources-form", sentence, "", f"write instances={alone[0][:9]} for so many tasks", at=item)
+        counts, pairs = ["1"], [pair for pair in pairs if pair.strip() != alone[0]]
     resources = ",".join(pair for pair in pairs if pair.partition("=")[0].strip() != "instances")
     texts = {"replicas": [place.part(counts[0] if counts else "1")]}
     if resources:
@@ -115,11 +120,12 @@ def _from_pair(option: Option, item: Given, found: dict[str, RoleTexts], faults:
         sentence = f"{item.source} {shown(item.value)} names no role."
         faults.add("role-unknown", sentence, "", f"write {option.typed} {option.placeholder}", at=item)
     elif role is None:
-        hint = close_match(name, found)
+        close = closest(name, found)
+        faults.mean(f"{close}.{key}")
         own = f"use --{own_options(name)[key]}" if key in own_options(name) else ""
         sentence = f"{item.source} names role {shown(name)} that nothing defines."
-        step = own or f"add --role {name}:instances=1,memory=1G"
-        faults.add("role-unknown", sentence, hint, step, at=item)
+        hint, define = (f"did you mean {close}?", "") if close else ("", f"add --role {name}:instances=1,memory=1G")
+        faults.add("role-unknown", sentence, hint, own or define, at=item)
     elif key in role.texts and role.texts[key][0].place[0] == 1:
         both(f"{item.source} {name}", role.texts[key][0], faults)
     elif key in role.texts and key not in _LISTS:

@@ -77,7 +77,11 @@ def _read_pair(pair: str) -> tuple[str, int]:
     shown = repr(pair.strip() if len(pair) <= _SHOWN else pair.strip()[:_SHOWN] + "...")
     key, equals, amount_text = (part.strip() for part in pair.partition("="))
     if not equals or not key or len(key.split()) > 1:
-        raise ValueError(f"{shown} is not of the form key=amount; write for example {FORM}")
+        amount = _AMOUNT.match(key)
+        known = not equals and amount and amount.group(2).lower() in _UNITS_MIB
+        raise ValueError(
+            f"{shown} is not of the form key=amount; write {f'memory={key}' if known else f'for example {FORM}'}"
+        )
     if key.lower() == "memory" != key:
         raise ValueError(f"{shown} has its key in capitals; write memory={amount_text[:_SHOWN]}")
     amount = _AMOUNT.match(amount_text)

@@ -118,7 +118,9 @@ def read_secrets(items: Iterable[Given], faults: Faults) -> tuple[Secret, ...]:
             faults.add("secret-form", f"{item.source}: secret {name} names no file.", "", form, at=item)
         elif problem := _secret_file_problem(path[1:]):
             sentence = f"{item.source}: the file of secret {name} cannot be used."
-            faults.add("secret-file", sentence, f"{path[1:]}: {problem}", at=item)
+            faults.add(
+                "secret-file", sentence, f"{os.path.abspath(path[1:])}: {problem}", "check path and rights", at=item
+            )
         elif name in found:
             faults.add("option-twice", f"{item.source}: secret {name} is given twice.", "", "keep one", at=item)
         else:

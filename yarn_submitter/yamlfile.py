@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from yarn_submitter.given import Faults, Given, closest, shown, valid_words
+from yarn_submitter.given import Faults, Given, closest, shown
 from yarn_submitter.options import ANY_ROLE, LIST, OPTIONS, PAIRS, TENSORBOARD
 
 _ROLE_KEYS = ("replicas", "resources", *(option.key for option in OPTIONS if option.role == ANY_ROLE))
@@ -18,6 +18,16 @@ _MAPPINGS = frozenset(("envs", *(option.key for option in OPTIONS if option.kind
 _LISTS = frozenset(("localizations", "mounts", *(option.key for option in OPTIONS if option.kind == LIST)))
 _HALVES = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 FAILED = "Failed to parse YAML config"
+# What others call our keys.
+_SAME = {
+    **dict.fromkeys(("cmd", "command", "commands", "script"), "launch_cmd"),
+    **dict.fromkeys(("count", "instances", "num", "number"), "replicas"),
+    **dict.fromkeys(("env", "environment", "variables"), "envs"),
+    "image": "docker_image",
+    "files": "localizations",
+    "resource": "resources",
+    "memory": "resources",
+}
 _MOST_FILE_BYTES = 128 * 1024  # a job takes a few; reading this many takes half a second
 _MOST_LETTERS = 1024 * 1024  # of all texts together: aliases can give one text many times
 
@@ -123,6 +133,12 @@ def _broken(path: str, error: Any, faults: Faults) -> None:
     faults.add("yaml-broken", f"{FAILED} {where}.", problem, step, at=at)
 
 
+def closest_key(key: str, valid: Collection[str]) -> str:
+    """Return the key that one which is not known was most likely meant to be; an empty text when none comes near."""
+    same = _SAME.get(key.lower(), "")
+    return same if same in valid else closest(key, valid)
+
+
 def is_null(node: Any) -> bool:
     """Return whether a node is `key:` without anything, `~` or `null`."""
     import yaml
@@ -216,7 +232,8 @@ class Nodes:
 
     def unknown(self, key: str, where: Given, valid: Collection[str]) -> None:
         """Note a key that cannot stand where it stands."""
-        evidence = valid_words(key, valid, "valid here")
+        close = closest_key(key, valid)
+        evidence = f"valid here: {', '.join(valid)}" + (f"; did you mean {close}?" if close else "")
         sentence = f"{self.begin}{where.source}: there is no key {key}."
         self.faults.add("yaml-key-unknown", sentence, evidence, at=where)
 
@@ -282,7 +299,7 @@ class _Reader(Nodes):
                 continue
             if key not in rows:
                 self.unknown(key, place, rows)
-                self.faults.mean(*(rows[name].name for name in [closest(key, rows)] if name))
+                self.faults.mean(*(rows[name].name for name in [closest_key(key, rows)] if name))
                 continue
             texts = self._texts(key, value, place)
             if not texts and not is_null(value):
@@ -299,7 +316,7 @@ class _Reader(Nodes):
             for key, (item, where) in self.mapping(value, f"role {role}").items():
                 if key not in _ROLE_KEYS:
                     self.unknown(key, where, _ROLE_KEYS)
-                    self.faults.mean(f"{role}.{closest(key, _ROLE_KEYS)}")
+                    self.faults.mean(f"{role}.{closest_key(key, _ROLE_KEYS)}")
                     continue
                 texts = self._texts(key, item, where)
                 if not texts and not is_null(item):

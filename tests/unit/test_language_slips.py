@@ -1,0 +1,117 @@
+"""Jobs as a tired person types them: one report each, which names every slip once and what to type instead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from language_world import faults, make_files
+
+D = ["--name", "digits", "--input_path", "hdfs:///d"]
+M = ["--worker_resources", "memory=4G"]
+C = ["--worker_launch_cmd", "python train.py"]
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_files(tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        pytest.param(
+            [*D, "--worker_resources", "memory=4096,vcores=2", *C], ["memory=4096M or memory=4096G"], id="unit"
+        ),
+        pytest.param([*D, "--worker_resources", "4G", *C], ["write memory=4G"], id="amount alone"),
+        pytest.param([*D, "--worker_resources", "memory=1.5G", *C], ["write memory=1536M"], id="half a GiB"),
+        pytest.param(
+            [*D, "--worker_resources", "memory=4G", "vcores=2", *C],
+            ["put commas between amounts: --worker_resources memory=4G,vcores=2"],
+            id="blank for comma",
+        ),
+        pytest.param(
+            [*D, *M, "--worker_launch_cmd", "python", "train.py", "--lr", "0.1", "--src", "data"],
+            ['--worker_launch_cmd "python train.py --lr 0.1"'],
+            id="no quotes",
+        ),
+        pytest.param(
+            [*D, *M, *C, "--env", "LR=0.1", "BATCH=3", "--num_worker=2"],
+            ["write --env before each: --env BATCH=3", "did you mean --num_workers?"],
+            id="several variables behind one option",
+        ),
+        pytest.param(
+            [*D, *M, *C, "--tensorboard", "1"], ["write --tensorboard, or --tensorboard=false"], id="flag with 1"
+        ),
+        pytest.param(
+            [*D, *M, *C, "--num_ps", "1", "--ps_resource", "memory=1G", "--ps_launch_cmd", "x"],
+            ["did you mean --ps_resources?", "--num_workers 2 or more"],
+            id="a letter lost",
+        ),
+        pytest.param(
+            ["--name", "x", "--input_path", "hdfs:/data", *M, *C, "--saved_model_path", "hdfs:/m"],
+            ["write hdfs:///data", "write hdfs:///m"],
+            id="a slash lost",
+        ),
+        pytest.param(
+            [*D, *M, *C, "--localization", "hdfs:/x:."], ["write hdfs:///x"], id="a slash lost in a localization"
+        ),
+        pytest.param([*D, *M, *C, "--secret", "TOKEN=hunter2"], ["write TOKEN=@FILE"], id="secret in the open"),
+        pytest.param([*D, *M, *C, "--secret", "hunter2"], ["write NAME=@FILE"], id="secret without a name"),
+        pytest.param(
+            ["--name", "pi", "--framework", "generic", "--role", "a:2,memory=1G", "--role_cmd", "a=x"],
+            ["write instances=2"],
+            id="a count alone",
+        ),
+        pytest.param(
+            ["--name", "pi", "--framework", "generic", "--role", "master:memory=1G", "--role_cmd", "mastr=x"],
+            ["did you mean master?"],
+            id="a letter lost in a role",
+        ),
+        pytest.param([*D, "--profile", "large", *C], ["there is no profile 'large'"], id="profile"),
+        pytest.param([*D, *M, *C, "--max_runtime", "90"], ["write for example 90m"], id="duration"),
+        pytest.param([*D, *M, *C, "--quicklink", "UI=http://worker:80"], ["http://ROLE-N:PORT"], id="quicklink"),
+        pytest.param([*D, *M, *C, "--quicklink", "UI=http://wroker-0:80"], ["did you mean worker?"], id="its role"),
+        pytest.param([*D, *M, *C, "--mount", "./data:/data"], ["both absolute"], id="mount"),
+        pytest.param(
+            ["-f", "job.yml", "--nmae", "x"], ["did you mean --name?", "No such file or directory"], id="file"
+        ),
+        pytest.param(
+            ["--name", "x", "--input_path", "/in/the/image", *M, *C],
+            ['--input_path "" when it lies in the image'],
+            id="a path in the image",
+        ),
+    ],
+)
+def test_a_slip_is_told_once(words: list[str], expected: list[str]) -> None:
+    """With what to type; no other fault is made up, and a secret is not repeated."""
+    found = faults(*words)
+    assert len(found) == len(expected), found
+    for problem, piece in zip(found, expected, strict=True):
+        assert piece in problem.text()
+        assert "hunter2" not in problem.text()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "spec: {name: x}\nconfigs: {input_path: ''}\nroles:\n  workers: {memory: 4G, cmd: x}\n",
+            ["did you mean worker?", "did you mean resources?", "did you mean launch_cmd?"],
+        ),
+        (
+            "spec:\n  name: x\nconfigs: {input_path: ''}\nroles:\n  worker:\n    resources: memory: 4G\n",
+            ["put a text that holds `: ` in quotes"],
+        ),
+        ("spec:\n\tname: x\n", ["a tab stands where YAML takes blanks only"]),
+        ("spec:\n  name: x\n   framework: jax\n", ["its indentation"]),
+        ("spec: {name: x}\n---\nspec: {name: y}\n", ["a second document begins there"]),
+    ],
+)
+def test_slips_in_a_file(text: str, expected: list[str]) -> None:
+    """The same for the YAML form: other systems' words for our keys, colons, tabs, blanks."""
+    found = faults(yaml=text)
+    assert len(found) == len(expected), found
+    for problem, piece in zip(found, expected, strict=True):
+        assert piece in problem.text()
