@@ -119,3 +119,23 @@ def test_a_quicklink_names_the_tasks_host(typist: Typist, link: str, seen: str) 
     (found,) = ended.json()["links"]
     assert found["label"] == link.partition("=")[0]
     assert found["url"].startswith(seen)
+
+
+def test_ctrl_c_ends_the_job_when_that_is_asked_for(typist: Typist) -> None:
+    """With --kill_on_exit the client ends with 130 as always, and the job is killed."""
+    running = typist.start(*typist.generic("with-me", a="echo ready; sleep 300"), "--kill_on_exit")
+    running.wait_line("[a:0] ready")
+    running.interrupt()
+    ended = running.end(30)
+    assert ended.code == 130
+    assert "the job is told to end" in ended.err
+    until("it is killed", lambda: typist.type("show", "with-me", "--json").json()["state"] == "KILLED", 90)
+
+
+def test_a_role_whose_failures_are_ignored(typist: Typist) -> None:
+    """Its task fails, the other goes on to its good end, and the job has succeeded."""
+    words = typist.generic("forgiving", a="exit 3", b="sleep 3; echo went on")
+    ended = typist.type(*words, "--role_on_failure", "a=ignore", "--logs", "all")
+    assert ended.code == 0, ended.err
+    assert "[b:0] went on" in ended.out
+    assert "status: FAILED" in ended.out
