@@ -119,7 +119,7 @@ class Crowd(ResourceManager):
     def _ask(self) -> None:
         self._silence = None
         try:
-            self._live = {app.id: app for app in self.list_apps(states=LIVE, tags=("yarn-submitter",))}
+            self._live = {app.id: app for app in self.list_apps(user=self._user, states=LIVE, tags=("yarn-submitter",))}
         except SubmitterError as error:
             self._silence = error
         self._asked_s = time.monotonic()

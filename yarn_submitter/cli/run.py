@@ -103,17 +103,7 @@ def submit_to(
         console.say(f"interrupted before the job was submitted. {str(interrupt) or 'Nothing is left of it.'}")
         return DETACHED
     job = Job(site, submitted.id, submitted.application_id, submitted.job)
-    if controls.detach:
-        if controls.json:
-            console.out_json({"schema": 1, "id": submitted.id, "application_id": submitted.application_id})
-        else:
-            console.out(submitted.application_id)
-        return 0
-    console.say(f"submitted {spec.name}: {submitted.application_id}, id {submitted.id}")
-    tasks = sum(role.instances for role in job.plan.roles)
-    if tasks > 1 and not (controls.logs or controls.quiet or controls.json):
-        console.say(f"showing the output of {job.plan.main_task}; of all tasks: --logs all")
-    return _follow(job, controls, console)
+    return _leave_or_follow(job, controls, console)
 
 
 def _tell_check(checked: Checked, controls: Controls, console: Console) -> int:
@@ -138,20 +128,17 @@ def _table(checked: Checked, ink: Ink) -> str:
     return "\n".join(aligned(tuple(map(Column, ("", "QUESTION", "ASKED", "AVAILABLE"))), rows, ink))
 
 
-def _follow(job: Job, controls: Controls, console: Console) -> int:
-    from yarn_submitter.cli.follow import Follower
-
-    def shows(task: str) -> bool:
-        if controls.quiet or controls.json:
-            return False
-        if controls.logs:
-            return controls.logs in ("all", task, split_task(task)[0])
-        return task == job.plan.main_task
-
+def _leave_or_follow(job: Job, controls: Controls, console: Console) -> int:
+    """Tell of a submitted job and follow it, unless it is to be left alone; an interrupt changes nothing for it."""
     option = job.site.option
     come_back = f"job show {job.id}{option}, job logs {job.id} -f{option}, job kill {job.id}{option}"
     try:
-        return Follower(job, console, shows, json=controls.json).run()
+        if not controls.detach:
+            return _follow(job, controls, console)
+        if controls.json:
+            console.out_json({"schema": 1, "id": job.id, "application_id": job.application_id})
+        else:
+            console.out(job.application_id)
     except KeyboardInterrupt:
         if controls.kill_on_exit:
             job.kill("its client was interrupted, and --kill_on_exit was given")
@@ -162,3 +149,21 @@ def _follow(job: Job, controls: Controls, console: Console) -> int:
     except SubmitterError:
         console.say(f"lost sight of the job, it may go on; come back with: {come_back}")
         raise
+    return 0
+
+
+def _follow(job: Job, controls: Controls, console: Console) -> int:
+    from yarn_submitter.cli.follow import Follower
+
+    def shows(task: str) -> bool:
+        if controls.quiet or controls.json:
+            return False
+        if controls.logs:
+            return controls.logs in ("all", task, split_task(task)[0])
+        return task == job.plan.main_task
+
+    console.say(f"submitted {job.plan.name}: {job.application_id}, id {job.id}")
+    tasks = sum(role.instances for role in job.plan.roles)
+    if tasks > 1 and not (controls.logs or controls.quiet or controls.json):
+        console.say(f"showing the output of {job.plan.main_task}; of all tasks: --logs all")
+    return Follower(job, console, shows, json=controls.json).run()
