@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from yarn_submitter.given import Faults, Given, closest, shown
-from yarn_submitter.options import BY_NAME, FLAG, REPEATABLE, RESOURCE_LIST, RESOURCES, Option
+from yarn_submitter.options import BY_NAME, FLAG, REPEATABLE, RESOURCE_LIST, RESOURCES, HIDDEN, Option
 
 _DASHES = ("\u2010", "\u2011", "\u2012", "\u2013", "\u2014", "\u2212")  # what word processors make of `-` and `--`
 
@@ -90,6 +90,8 @@ def _torn(option: Option, value: Given, item: Given, words: list[str], faults: F
         faults.mean(rest[0].partition("=")[0].replace("-", "_"))
         faults.add("argument-unexpected", sentence, "its dashes are missing", f"write --{_cut(rest[0])}", at=item)
     else:
+        if option.name == HIDDEN:
+            value = value.part(f"{value.value.partition('=')[0]}=@FILE")  # it may hold the secret itself
         seen = f"it stands behind {option.typed} {_cut(value.value)}"
         if option.kind == RESOURCES:
             step = f"put commas between amounts: {option.typed} {_cut(','.join([value.value, *rest]))}"

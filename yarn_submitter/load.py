@@ -21,7 +21,7 @@ from yarn_submitter.frameworks import (
     task_role,
 )
 from yarn_submitter.given import MOST_TEXT_BYTES, Faults, Given, closest, shown, valid_words
-from yarn_submitter.options import BY_NAME, FLAG, LIST, OPTION_ROLES, OPTIONS, PLACEHOLDERS, TENSORBOARD
+from yarn_submitter.options import BY_NAME, FLAG, LIST, OPTION_ROLES, OPTIONS, PLACEHOLDERS, HIDDEN, TENSORBOARD
 from yarn_submitter.properties import Properties, read_properties
 from yarn_submitter.remotes import (
     INPUT_NAME,
@@ -152,7 +152,7 @@ def _merge(given: dict[str, list[Given]], file: YamlJob, faults: Faults) -> None
     """Put the file's values beside the command line's; a value given by both is a fault."""
     for name, values in file.options.items():
         if name in given and name not in _MERGED:
-            both(f"--{name}", values[0], faults)
+            both(f"--{name}", values[0].part("") if name == HIDDEN else values[0], faults)
         given.setdefault(name, values)
 
 

@@ -74,6 +74,7 @@ class Option:
 # Roles that have options of their own; any role can be given by --role and --role_cmd.
 OPTION_ROLES = ("worker", "ps", "scheduler")
 TENSORBOARD = "tensorboard"
+HIDDEN = "secret"  # the option whose values are never repeated: they may hold the secret itself
 # Paths that stand in a command as `%name%`.
 PLACEHOLDERS = ("input_path", "checkpoint_path", "saved_model_path")
 # The key of `--conf` that is a list of localizations, as in scripts for TonY and Submarine.
@@ -163,7 +164,7 @@ _BROUGHT = (
     _config("env", PAIRS, "variable for every task", key="envs", placeholder="K=V"),
     _config("env_file", LIST, "file with a variable K=V a line; --env wins over it", placeholder="FILE"),
     _config(
-        "secret",
+        HIDDEN,
         PAIRS,
         "variable, or file ./NAME of mode 0400, with the content of a local file that nobody else sees",
         key="secrets",

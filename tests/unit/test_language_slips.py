@@ -58,6 +58,11 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             [*D, *M, *C, "--localization", "hdfs:/x:."], ["write hdfs:///x"], id="a slash lost in a localization"
         ),
         pytest.param([*D, *M, *C, "--secret", "TOKEN=hunter2"], ["write TOKEN=@FILE"], id="secret in the open"),
+        pytest.param(
+            [*D, *M, *C, "--secret", "TOKEN=hunter2", "x"],
+            ["write TOKEN=@FILE", "--secret TOKEN=@FILE x"],
+            id="a word behind a secret",
+        ),
         pytest.param([*D, *M, *C, "--secret", "hunter2"], ["write NAME=@FILE"], id="secret without a name"),
         pytest.param(
             ["--name", "pi", "--framework", "generic", "--role", "a:2,memory=1G", "--role_cmd", "a=x"],
@@ -115,3 +120,13 @@ def test_slips_in_a_file(text: str, expected: list[str]) -> None:
     assert len(found) == len(expected), found
     for problem, piece in zip(found, expected, strict=True):
         assert piece in problem.text()
+
+
+def test_a_secret_in_both_is_not_repeated() -> None:
+    """Whoever wrote it into the file gets no second copy of it on the terminal."""
+    text = "spec: {name: x}\nconfigs: {input_path: '', secrets: {TOKEN: hunter2}}\n"
+    text += "roles: {worker: {resources: memory=1G}}\n"
+    Path("key").write_text("x")
+    found = faults(*C, "--secret", "TOKEN=@key", yaml=text)
+    assert [problem.id for problem in found] == ["option-in-both"]
+    assert "hunter2" not in found[0].text()
