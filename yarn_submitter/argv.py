@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from yarn_submitter.given import Faults, Given, closest, shown
-from yarn_submitter.options import BY_NAME, FLAG, REPEATABLE, RESOURCE_LIST, RESOURCES, HIDDEN, Option
+from yarn_submitter.options import BY_NAME, FLAG, HIDDEN, REPEATABLE, RESOURCE_LIST, RESOURCES, Option
 
 _DASHES = ("\u2010", "\u2011", "\u2012", "\u2013", "\u2014", "\u2212")  # what word processors make of `-` and `--`
 

@@ -21,7 +21,7 @@ from yarn_submitter.frameworks import (
     task_role,
 )
 from yarn_submitter.given import MOST_TEXT_BYTES, Faults, Given, closest, shown, valid_words
-from yarn_submitter.options import BY_NAME, FLAG, LIST, OPTION_ROLES, OPTIONS, PLACEHOLDERS, HIDDEN, TENSORBOARD
+from yarn_submitter.options import BY_NAME, FLAG, HIDDEN, LIST, OPTION_ROLES, OPTIONS, PLACEHOLDERS, TENSORBOARD
 from yarn_submitter.properties import Properties, read_properties
 from yarn_submitter.remotes import (
     INPUT_NAME,

@@ -60,7 +60,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.param([*D, *M, *C, "--secret", "TOKEN=hunter2"], ["write TOKEN=@FILE"], id="secret in the open"),
         pytest.param(
             [*D, *M, *C, "--secret", "TOKEN=hunter2", "x"],
-            ["write TOKEN=@FILE", "--secret TOKEN=@FILE x"],
+            ["write TOKEN=@FILE", "TOKEN=@FILE x"],
             id="a word behind a secret",
         ),
         pytest.param([*D, *M, *C, "--secret", "hunter2"], ["write NAME=@FILE"], id="secret without a name"),
