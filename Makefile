@@ -15,12 +15,13 @@ $(VENV)/ready: pyproject.toml
 quickstart: $(VENV)/ready
 	$(VENV)/bin/python examples/digits/quickstart.py
 
-# Everything: style, types, unit tests, then jobs on a real sandbox, run from the built wheel.
+# Everything: style, types, unit tests, made-up inputs, then jobs on a real sandbox, run from the built wheel.
 test: lint unit
+	$(VENV)/bin/python -m pytest -m thorough -q
 	$(VENV)/bin/python tests/run_cluster.py
 
 unit: $(VENV)/ready
-	$(VENV)/bin/python -m pytest -m "not cluster" -q
+	$(VENV)/bin/python -m pytest -m "not cluster and not thorough" -q
 
 lint: $(VENV)/ready
 	$(VENV)/bin/ruff check .

@@ -336,6 +336,7 @@ def put_at(document: Any, path: tuple[Any, ...], value: Any) -> Any:
     return [*document[:key], inner, *document[key + 1 :]] if isinstance(document, list) else {**document, key: inner}
 
 
+@pytest.mark.thorough
 def test_no_file_makes_a_traceback() -> None:
     """2,000 broken samples, of a fixed seed, are jobs or faults with an id."""
     dice = random.Random(4)  # noqa: S311  it is no secret

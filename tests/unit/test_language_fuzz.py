@@ -26,6 +26,7 @@ from yarn_submitter.localfiles import LocalFile, describe
 from yarn_submitter.plan import local_paths, plan, to_text
 from yarn_submitter.spec import JobSpec
 
+pytestmark = pytest.mark.thorough
 SEED = 20260
 WORD_INPUTS, FILE_INPUTS, WHOLE_INPUTS = 7200, 2400, 400
 MOST_S = 1.0

@@ -22,6 +22,7 @@ from yarn_submitter.values import read_pairs, read_quicklinks
 from yarn_submitter.words import words
 from yarn_submitter.yamlfile import read_yaml
 
+pytestmark = pytest.mark.thorough
 configuration.set_hypothesis_home_dir(os.devnull)  # it remembers nothing
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None, max_examples=200)
 settings.load_profile("repeatable")
