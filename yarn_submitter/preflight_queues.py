@@ -108,11 +108,11 @@ def share_findings(agent: RoleAsk, queue: Queue, facts: ClusterFacts) -> Iterato
 
 
 def _open_leaves(facts: ClusterFacts, user: str, also: Callable[[Queue], bool] = lambda _queue: True) -> list[str]:
-    return [
+    return sorted(
         queue.path
         for queue in facts.queues
         if queue.leaf and queue.state == "RUNNING" and queue.takes(user) and also(queue)
-    ]
+    )
 
 
 def _below(name: str, parent: str) -> bool:
