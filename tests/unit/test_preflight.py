@@ -27,8 +27,8 @@ def test_what_fits_is_fine(queue):
 @pytest.mark.parametrize(
     ("queue", "problem", "said"),
     [
-        ("nope", "queue-unknown", "root.default, root.ml.train, root.ml.small"),
-        ("ml", "queue-not-leaf", "choose one below it: root.ml.train, root.ml.small"),
+        ("nope", "queue-unknown", "root.default, root.ml.small, root.ml.train"),
+        ("ml", "queue-not-leaf", "choose one below it: root.ml.small, root.ml.train"),
         ("root", "queue-not-leaf", "root.default"),
         ("old", "queue-stopped", "STOPPED"),
     ],
