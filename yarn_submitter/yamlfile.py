@@ -308,9 +308,15 @@ class _Reader(Nodes):
                 job.options.setdefault(rows[key].name, []).extend(texts)
 
     def _read_roles(self, node: Any, job: YamlJob) -> None:
+        empty: Given | None = None
         for role, (value, place) in self.mapping(node, "roles").items():
             if is_null(value):
+                empty = place
                 continue
+            if empty is not None and role in _ROLE_KEYS:
+                self._beside(empty, role, value, place, job)
+                continue
+            empty = None
             job.places[role] = place
             found = job.roles.setdefault(role, {})
             for key, (item, where) in self.mapping(value, f"role {role}").items():
@@ -323,6 +329,16 @@ class _Reader(Nodes):
                     self.faults.mean(f"{role}.{key}")
                 if texts:
                     found[key] = texts
+
+    def _beside(self, role: Given, key: str, node: Any, where: Given, job: YamlJob) -> None:
+        """Note once that what describes a role is not indented below it, and read it as if it were."""
+        if role.value not in job.places:
+            sentence = f"{self.begin}{where.source}: {key} stands beside the role {role.value} and not in it."
+            step = f"indent it, and what follows, below {role.value}:"
+            self.faults.add("yaml-indentation", sentence, "", step, at=where)
+        job.places[role.value] = role
+        texts = self._texts(key, node, where)
+        job.roles.setdefault(role.value, {}).update({key: texts} if texts else {})
 
     def _texts(self, key: str, node: Any, where: Given) -> list[Given]:
         """Return the texts below a key; none when it is null: that is as if it were left out."""
