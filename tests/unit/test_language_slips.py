@@ -114,7 +114,7 @@ def test_a_slip_is_told_once(words: list[str], expected: list[str]) -> None:
         ("spec: {name: x}\n---\nspec: {name: y}\n", ["a second document begins there"]),
         (
             "spec: {name: x, framework: generic}\nconfigs:\nroles:\n  a:\n  envs: {K: V}\n  resources: memory=1G\n"
-            + "  launch_cmd: x\n",
+             "  launch_cmd: x\n",
             ["envs stands beside the role a and not in it"],
         ),
     ],
