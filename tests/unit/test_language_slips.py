@@ -10,6 +10,15 @@ from language_world import faults, make_files
 D = ["--name", "digits", "--input_path", "hdfs:///d"]
 M = ["--worker_resources", "memory=4G"]
 C = ["--worker_launch_cmd", "python train.py"]
+BESIDE = """\
+spec: {name: x, framework: generic}
+configs:
+roles:
+  a:
+  envs: {K: V}
+  resources: memory=1G
+  launch_cmd: x
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -113,8 +122,7 @@ def test_a_slip_is_told_once(words: list[str], expected: list[str]) -> None:
         ("spec:\n  name: x\n   framework: jax\n", ["its indentation"]),
         ("spec: {name: x}\n---\nspec: {name: y}\n", ["a second document begins there"]),
         (
-            "spec: {name: x, framework: generic}\nconfigs:\nroles:\n  a:\n  envs: {K: V}\n  resources: memory=1G\n"
-             "  launch_cmd: x\n",
+            BESIDE,
             ["envs stands beside the role a and not in it"],
         ),
     ],
