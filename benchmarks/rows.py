@@ -151,6 +151,8 @@ def kill_rows(arena: Arena, containers: int = 10) -> list[Row]:
         time.sleep(2.0)  # beats have come and gone
         executors = watch.peaks.pids("executor")
         agent_mb, executor_mb = watch.peaks.of("agent"), watch.peaks.of("executor")
+        if not agent_mb or not executor_mb:
+            raise RuntimeError("agent or executors were not seen: nothing was measured")
         began = time.perf_counter()
         killer = arena.start("kill", application)
         arena.until("the executors are gone", lambda: not any(alive(pid) for pid in executors), pause_s=0.02)
