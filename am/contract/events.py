@@ -96,6 +96,60 @@ class TaskUploaded:
 
 
 @dataclasses.dataclass(frozen=True)
+class TaskRestarting:
+    """A new attempt of a task begins.
+
+    Attributes:
+        time: When.
+        task: `role:index`, which it keeps.
+        attempt: The new one.
+        reason: A sentence.
+        keeps: It goes on in its container; else another one is asked for.
+        counted: It counts against the job's `max_restarts`.
+    """
+
+    time: float
+    task: str
+    attempt: int
+    reason: str
+    keeps: bool
+    counted: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class JobRestarting:
+    """Every task is stopped and starts again; `round` counts from 2, `task` is the one whose end brought it about.
+
+    A TaskRestarting of each task follows as soon as its attempt has ended, a GangComplete when all are up again.
+    """
+
+    time: float
+    round: int
+    reason: str
+    task: str = ""
+    counted: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class GangReleased:
+    """The gang was not complete in time: every container is given back, and asked for again at `again_at`."""
+
+    time: float
+    tries: int
+    reason: str
+    again_at: float
+
+
+@dataclasses.dataclass(frozen=True)
+class HostAvoided:
+    """Tasks failed on this host again and again: none is started there any more."""
+
+    time: float
+    host: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Waiting:
     """The agent waits for something it cannot hurry; `reason` is a sentence for the user."""
 
@@ -150,7 +204,19 @@ class JobEnded:
 
 
 Event = typing.Union[
-    AgentStarted, TaskRegistered, GangComplete, TaskStarted, TaskExited, TaskUploaded, Waiting, JobStopping, JobEnded
+    AgentStarted,
+    TaskRegistered,
+    GangComplete,
+    GangReleased,
+    TaskStarted,
+    TaskExited,
+    TaskUploaded,
+    TaskRestarting,
+    JobRestarting,
+    HostAvoided,
+    Waiting,
+    JobStopping,
+    JobEnded,
 ]
 KINDS: typing.Dict[str, type] = {
     kind.__name__: kind
@@ -158,9 +224,13 @@ KINDS: typing.Dict[str, type] = {
         AgentStarted,
         TaskRegistered,
         GangComplete,
+        GangReleased,
         TaskStarted,
         TaskExited,
         TaskUploaded,
+        TaskRestarting,
+        JobRestarting,
+        HostAvoided,
         Waiting,
         JobStopping,
         JobEnded,

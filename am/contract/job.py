@@ -27,6 +27,17 @@ KEY_FILE = ".skein.pem"
 # How the name of a file of the agent ends while it is written, beside its place.
 PART = ".part"
 
+# What a task's bad end means for the job; docs/failures.md has the table of each framework.
+FATAL = "fatal"  # the job fails
+RESTART_TASK = "restart-task"  # the task starts again, the others go on
+RESTART_JOB = "restart-job"  # every task is stopped and starts again from the checkpoint, with a new topology
+IGNORE = "ignore"  # the job goes on without it
+AFTER_FAILURE = (FATAL, RESTART_TASK, RESTART_JOB, IGNORE)
+
+TOGETHER = "together"  # the role's commands start when the whole gang is up
+FIRST_COME = "first-come"  # each task's command starts as soon as the task is up
+STARTS = (TOGETHER, FIRST_COME)
+
 
 @dataclasses.dataclass(frozen=True)
 class Resources:
@@ -49,6 +60,12 @@ class Limits:
         upload_s: Carrying results to the store after the program ended.
         call_s: One request, of client or executor.
         lifetime_s: From the start of the user's commands to the job's end; a job that takes longer fails.
+        gang_tries: How often a gang that is not complete in time gives its containers back before the job fails; here
+            a number, and 0 means without end.
+        queue_wait_s: From the agent's start to the gang being complete.
+        probe_s: For the tasks of a gang to reach one another, before any command starts.
+        stall_s: A program that writes nothing and uses no GPU for so long has failed.
+        gpu_idle_s: A program whose GPUs do nothing for so long has failed.
     """
 
     gang_hold_s: int = 300
@@ -58,6 +75,11 @@ class Limits:
     upload_s: int = 600
     call_s: int = 10
     lifetime_s: int = 0
+    gang_tries: int = 0
+    queue_wait_s: int = 0
+    probe_s: int = 60
+    stall_s: int = 0
+    gpu_idle_s: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +106,12 @@ class RolePlan:
         command: Shell text, run by bash as it is.
         env: The user's variables for this role, job-wide ones merged in.
         tracked: Whether its good end is needed for the job's success. An untracked task is stopped at the end.
-        on_failure: `fail` (its failure ends the job) or `ignore`.
+        on_failure: What follows when its program fails, one of AFTER_FAILURE. Restarts of failed programs count against
+            the job's `max_restarts`; when none is left, FATAL.
+        on_loss: The same for a task that its cluster took away (preempted, node lost, disk full); never counted.
+        min_instances: The gang is complete with so many of an elastic role; 0 stands for `instances`.
+        start: One of STARTS.
+        depends_on: Roles whose commands must run before this role's start; `ROLE:succeeded` waits for their good end.
         watches: Its CHECKPOINT_DIR follows the checkpoint path while it runs, and nothing of it is sent there.
     """
 
@@ -94,8 +121,17 @@ class RolePlan:
     command: str
     env: typing.Dict[str, str] = dataclasses.field(default_factory=dict)
     tracked: bool = True
-    on_failure: str = "fail"
+    on_failure: str = FATAL
+    on_loss: str = FATAL
+    min_instances: int = 0
+    start: str = TOGETHER
+    depends_on: typing.Tuple[str, ...] = ()
     watches: bool = False
+
+    @property
+    def needed(self) -> int:
+        """Return how many of its tasks the gang cannot do without."""
+        return self.min_instances or self.instances
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,6 +158,9 @@ class JobPlan:
         has_source: Whether `--src` sent a source archive.
         secrets: Names of what lies in SECRETS_FILE: a variable, or `./NAME` for a file in the working directory.
         quicklinks: Shown with the job.
+        max_restarts: How many restarts after failed programs the job may have, of tasks and of all together.
+        max_attempts: How many ApplicationMasters YARN may start for the job, one after the other.
+        port_range: First and last port that tasks may listen on; empty: any.
         limits: Deadlines.
         format: Version of this layout.
     """
@@ -145,6 +184,9 @@ class JobPlan:
     has_source: bool = False
     secrets: typing.Tuple[str, ...] = ()
     quicklinks: typing.Tuple[Quicklink, ...] = ()
+    max_restarts: int = 0
+    max_attempts: int = 1
+    port_range: typing.Tuple[int, ...] = ()
     limits: Limits = dataclasses.field(default_factory=Limits)
     format: int = FORMAT
 

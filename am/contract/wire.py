@@ -4,9 +4,10 @@ The agent's certificate is the job's own; whoever calls trusts that one certific
 another job at the same port is never believed. Every request carries `Authorization: Bearer <token>`: executors the
 task token, clients the client token; both derive from the job's secret. Paths begin with the version.
 
-    POST /v1/register  Register -> Registered   an executor is up; idempotent by container id
+    POST /v1/register  Register -> Registered   an executor is up, again after AGAIN; idempotent by container id
     POST /v1/beat      Beat     -> Orders       alive; held until there is a newer order, at most `wait_s`
-    POST /v1/exit      Exit     -> Ack          the user's command ended; idempotent by container id
+    POST /v1/probed    Probed   -> Ack          which peers were reached; idempotent by container id and order
+    POST /v1/exit      Exit     -> Ack          the user's command ended; idempotent by container id and attempt
     POST /v1/done      Done     -> Ack          results are carried, the executor leaves; idempotent by container id
     POST /v1/stop      Stop     -> Ack          a client wants the job to end; idempotent
     GET  /v1/events?from=N&wait_s=S -> Events   events from number N on; held until there is one, at most S seconds
@@ -35,7 +36,9 @@ MAX_HOLD_S = 20.0  # below the idle timeouts of common proxies and firewalls
 
 # What the agent wants of a task; each order replaces the one before.
 WAIT = "wait"  # nothing yet: the gang is not complete
+PROBE = "probe"  # try the peers that the framework will dial, at the addresses in `topology`; answer with Probed
 START = "start"  # run the user's command; `topology` is in the same answer
+AGAIN = "again"  # end the command if it runs (TERM, grace, KILL; report), take new ports, register again, keep the rest
 STOP = "stop"  # end the user's command: TERM, grace, KILL; then report, carry results for `upload_s`, done
 LEAVE = "leave"  # exit now: the job needs nothing of this container
 
@@ -53,6 +56,9 @@ class Register:
         ports: Held for the framework, the first is the one in the topology.
         pid: Of the executor.
         started_s: Seconds since the epoch at which the executor started.
+        probe_port: Where peers may try to reach this container before the commands start; 0: nowhere.
+        addresses: Other addresses of this container, which peers try when `host` is not reached.
+        attempt: Which attempt of the task it has ended; 0 the first time. A new attempt is registered after AGAIN.
     """
 
     role: str
@@ -63,6 +69,9 @@ class Register:
     ports: typing.Tuple[int, ...]
     pid: int
     started_s: float
+    probe_port: int = 0
+    addresses: typing.Tuple[str, ...] = ()
+    attempt: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,6 +115,23 @@ class Orders:
 
 
 @dataclasses.dataclass(frozen=True)
+class Probed:
+    """Which peers a task tried to reach.
+
+    Attributes:
+        container_id: Who.
+        order_id: Of the PROBE that this answers.
+        reached: Task -> address (without port) at which it was reached.
+        missed: Task -> why it was not, in the system's words.
+    """
+
+    container_id: str
+    order_id: int
+    reached: typing.Dict[str, str] = dataclasses.field(default_factory=dict)
+    missed: typing.Dict[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
 class Exit:
     """The user's command ended.
 
@@ -113,13 +139,16 @@ class Exit:
         container_id: Who.
         code: 0..255 as a shell shows it.
         tail: Last lines of stderr (MAX_TAIL_LINES, MAX_TAIL_BYTES).
-        problem: Id of docs/errors.md when the executor itself failed (archive, download, start); else empty.
+        problem: Id of docs/errors.md when the code is not simply the program's: the executor itself failed (archive,
+            download, start), or found the program stalled or its port taken; else empty.
+        attempt: Of the task.
     """
 
     container_id: str
     code: int
     tail: str = ""
     problem: str = ""
+    attempt: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,9 +171,16 @@ class Stop:
 
 @dataclasses.dataclass(frozen=True)
 class Ack:
-    """Understood and done."""
+    """Understood and done.
+
+    Attributes:
+        ok: Always.
+        hold: After Exit: the task may start again here. Wait for the next order (AGAIN, STOP or LEAVE) before anything
+            is carried.
+    """
 
     ok: bool = True
+    hold: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
