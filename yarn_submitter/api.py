@@ -159,7 +159,7 @@ def submit(
     return Job(site, submitted.id, submitted.application_id, submitted.job)
 
 
-def attach(name: str, *, cluster: str = "") -> Job:
+def attach(name: str, *, cluster: str = "", warn: Tell | None = None) -> Job:
     """Return a submitted job, from any machine and at any time.
 
         job = attach("fit")
@@ -167,6 +167,7 @@ def attach(name: str, *, cluster: str = "") -> Job:
     Args:
         name: Our id of it, YARN's, or its name: the one live job of that name, else the newest.
         cluster: As after `--cluster`; empty: the one of the configuration or of HADOOP_CONF_DIR.
+        warn: Told of unknown keys of the configuration, which do not stop who looks at jobs.
 
     Raises:
         UsageError: There is no such job [job-unknown], or several live ones share the name [job-ambiguous].
@@ -174,11 +175,17 @@ def attach(name: str, *, cluster: str = "") -> Job:
     from yarn_submitter.job import find_job
     from yarn_submitter.site import open_site
 
-    return find_job(open_site(cluster), name)
+    return find_job(open_site(cluster, warn=_teller(warn)), name)
 
 
 def list_jobs(
-    *, cluster: str = "", name: str = "", queue: str = "", all_users: bool = False, live: bool = False
+    *,
+    cluster: str = "",
+    name: str = "",
+    queue: str = "",
+    all_users: bool = False,
+    live: bool = False,
+    warn: Tell | None = None,
 ) -> list[ListedJob]:
     """Return the jobs that the cluster remembers, newest first.
 
@@ -191,12 +198,13 @@ def list_jobs(
         queue: Only in this queue.
         all_users: Those of every user, not only mine.
         live: Only those that have not ended.
+        warn: As for `attach`.
     """
     from yarn_submitter.job import ours, state_of
     from yarn_submitter.rest import LIVE
     from yarn_submitter.site import open_site
 
-    site = open_site(cluster)
+    site = open_site(cluster, warn=_teller(warn))
     found = site.resource_manager.list_apps(
         user="" if all_users else site.user,
         states=LIVE if live else (),
@@ -242,6 +250,10 @@ def _tell(sentences: Iterable[str], tell: Tell | None) -> None:
     if tell is not None:
         for sentence in sentences:
             tell(sentence)
+
+
+def _teller(tell: Tell | None) -> Callable[[Problem], None]:
+    return lambda problem: _tell((problem.text(),), tell)
 
 
 def _silent(_said: str) -> None:

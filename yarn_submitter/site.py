@@ -12,7 +12,7 @@ from am.contract.job import JobPaths
 from yarn_submitter.hadoopconf import HadoopConf, current_user, load_conf, no_cluster
 from yarn_submitter.rest import ResourceManager
 from yarn_submitter.settings import Settings
-from yarn_submitter.siteconfig import is_sandbox, load_settings
+from yarn_submitter.siteconfig import Warn, is_sandbox, load_settings
 from yarn_submitter.store import HdfsStore
 
 
@@ -60,19 +60,22 @@ class Site:
         return JobPaths(f"{root}/{user}" if root else f"/user/{user}/.yarn-submitter")
 
 
-def open_site(cluster: str, environ: Mapping[str, str] | None = None, overrides: Iterable[str] = ()) -> Site:
+def open_site(
+    cluster: str, environ: Mapping[str, str] | None = None, overrides: Iterable[str] = (), warn: Warn | None = None
+) -> Site:
     """Return the cluster that `--cluster` names, else the one of the environment or of the configuration.
 
     Args:
         cluster: Text of `--cluster`.
         environ: The environment; the process's own when None.
         overrides: Texts `KEY=VALUE` of `--set`.
+        warn: As for `load_settings`.
 
     Raises:
         UsageError: There is none, or its Hadoop configuration is broken, or a setting is wrong.
     """
     env = dict(os.environ if environ is None else environ)
-    settings = load_settings(env, overrides, cluster)
+    settings = load_settings(env, overrides, cluster, warn)
     if is_sandbox(settings.cluster):
         from yarn_submitter.sandbox import DEFAULT_NAME, require
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from yarn_submitter.config import site_file, user_file
-from yarn_submitter.errors import UsageError
+from yarn_submitter.errors import Problem, UsageError
 from yarn_submitter.given import Faults, close_match
 from yarn_submitter.levels import SANDBOX, Found, Level, merge
 from yarn_submitter.settings import Key, Settings, find_key, is_name, keys, names_below
 from yarn_submitter.settingtexts import LocalDirectory
 
+UNKNOWN = "setting-unknown"
 PREFIX = "YARN_SUBMITTER_"
 _OWN_VARIABLES = {"staging_root": f"{PREFIX}ROOT"}
 # Ours as well and no settings: the site file's place, what a task finds in its environment, a sandbox's mark.
@@ -21,32 +22,39 @@ NO_SETTINGS = frozenset(
     for name in ("SITE_FILE", "JOB", "ID", "NAME", "ROLE", "INDEX", "ATTEMPT", "TOPOLOGY", "SANDBOX_ID")
 )
 _CONF_DIRS = ("HADOOP_CONF_DIR", "YARN_CONF_DIR")
+Warn = Callable[[Problem], None]
 _Text = str | tuple[str, ...]
 _Leaf = tuple[tuple[str, ...], _Text, str]  # path, text or texts, file:line
 
 
-def load_settings(environ: Mapping[str, str], overrides: Iterable[str] = (), cluster: str = "") -> Settings:
+def load_settings(
+    environ: Mapping[str, str], overrides: Iterable[str] = (), cluster: str = "", warn: Warn | None = None
+) -> Settings:
     """Return what counts for one command.
 
     Args:
         environ: The environment; it names the files too.
         overrides: Texts `KEY=VALUE` of `--set`.
         cluster: Text of `--cluster`.
+        warn: Told of each key that stands in a file or in the environment and is none; without it they are faults.
 
     Raises:
         UsageError: With every fault of every level.
     """
-    faults = Faults()
+    standing, typed = Faults(), Faults()
     levels = [
-        read_file(site_file(environ), faults, needed=bool(environ.get("YARN_SUBMITTER_SITE_FILE"))),
-        read_file(user_file(environ), faults),
-        read_environment(environ, faults),
-        read_overrides(overrides, cluster, faults),
+        read_file(site_file(environ), standing, needed=bool(environ.get("YARN_SUBMITTER_SITE_FILE"))),
+        read_file(user_file(environ), standing),
+        read_environment(environ, standing),
+        read_overrides(overrides, cluster, typed),
     ]
     settings = merge(levels)
-    _check_cluster(settings, levels, faults)
-    if faults.problems:
-        raise UsageError(*faults.problems)
+    _check_cluster(settings, levels, typed)
+    if warn and not typed.problems and all(problem.id == UNKNOWN for problem in standing.problems):
+        for problem in standing.problems:
+            warn(problem)
+    elif standing.problems or typed.problems:
+        raise UsageError(*standing.problems, *typed.problems)
     return settings
 
 
@@ -104,7 +112,7 @@ def read_environment(environ: Mapping[str, str], faults: Faults) -> Level:
             _put(level, path, environ[variable], variable, faults)
         elif variable not in known:
             hint = close_match(variable, [*known, *NO_SETTINGS])
-            faults.add("setting-unknown", f"{variable}: there is no such setting.", hint, f"unset {variable}")
+            faults.add(UNKNOWN, f"{variable}: there is no such setting.", hint, f"unset {variable}")
         elif environ[variable]:
             _put(level, tuple(known[variable].split(".")), environ[variable], variable, faults)
     directory = next((name for name in _CONF_DIRS if environ.get(name)), "")
@@ -203,7 +211,7 @@ def _known(path: tuple[str, ...], where: str, faults: Faults) -> bool:
         elif valid is None or name not in valid:
             sentence = f"{where}: there is no setting {'.'.join(path[: depth + 1])}."
             step = "write it below clusters: NAME:, or set HADOOP_CONF_DIR" if name == "hadoop_conf_dir" else ""
-            faults.add("setting-unknown", sentence, _valid(valid or (), name), step)
+            faults.add(UNKNOWN, sentence, _valid(valid or (), name), step)
             return False
     if path[0] == "clusters" and path[2:] == ("hadoop_conf_dir",) and is_sandbox(path[1]):
         faults.add("setting-value", f"{where}: {'.'.join(path)} cannot be set: a sandbox has its own.")
@@ -229,7 +237,7 @@ def _put(
     key = find_key(path)
     name = ".".join(path)
     if key is None:
-        faults.add("setting-unknown", f"{origin}: {name} is a section, not a setting.", _valid(names_below(path) or ()))
+        faults.add(UNKNOWN, f"{origin}: {name} is a section, not a setting.", _valid(names_below(path) or ()))
         return
     if key.is_list and isinstance(value, str):
         value = tuple(part.strip() for part in value.split(",") if part.strip())

@@ -68,10 +68,13 @@ def test_a_named_cluster_runs_jobs(typist: Typist, configured: dict[str, str]) -
 
 
 def test_caps_refuse_before_anything_is_created(typist: Typist, configured: dict[str, str]) -> None:
-    """What the site caps is refused with the line of its file; a wrong key of a file stops every verb."""
+    """What the site caps is refused with the line of its file; a wrong key stops new jobs, and no look at old ones."""
     refused = typist.type(*typist.generic("capped", memory="600M", a="true", b="true"), **configured)
     assert refused.code == 64
     assert "The job asks for 1200M memory in all; the most is 1G." in refused.err
     assert f"caps.memory is set by {configured['YARN_SUBMITTER_SITE_FILE']}:2" in refused.err
-    wrong = typist.type("list", **configured, YARN_SUBMITTER_QUEU="x")
-    assert (wrong.code, "did you mean YARN_SUBMITTER_QUEUE?" in wrong.err) == (64, True)
+    wrong = {**configured, "YARN_SUBMITTER_QUEU": "x"}
+    listed = typist.type("list", **wrong)
+    assert (listed.code, "did you mean YARN_SUBMITTER_QUEUE?" in listed.err) == (0, True)
+    refused = typist.type(*typist.generic("misspelled", a="true", b="true"), **wrong)
+    assert (refused.code, "[setting-unknown]" in refused.err) == (64, True)

@@ -288,6 +288,18 @@ def test_an_unknown_job(cluster: PretendCluster) -> None:
         yarn_submitter.attach("nobody")
 
 
+def test_a_misspelled_key_keeps_no_job_from_its_program(
+    cluster: PretendCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job is found and ended; who wants to know is told."""
+    job = add(cluster, 1)
+    monkeypatch.setenv("YARN_SUBMITTER_QUEU", "x")
+    told: list[str] = []
+    assert [one.id for one in yarn_submitter.list_jobs(warn=told.append)] == [job.id]
+    assert yarn_submitter.attach(job.id, warn=told.append) == yarn_submitter.attach(job.id) == job
+    assert ["[setting-unknown]" in text for text in told] == [True, True]
+
+
 def test_a_handle_is_a_value(cluster: PretendCluster) -> None:
     """It is short in print, equal to another on the same job, a key of a dictionary, and tells nothing of the site."""
     job = add(cluster, 1)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from client_fakes import JOB, USER, PretendCluster, pretend_cluster
+from client_fakes import APP, JOB, USER, PretendCluster, job_plan, pretend_cluster
 
 from yarn_submitter.cli import main
 
@@ -125,6 +125,34 @@ def test_other_verbs_take_settings(machine: Path, typed: Any, tmp_path: Path, mo
             code, _, err = typed(verb, JOB, "--set", "staging_rot=/o")
             assert (code, "did you mean staging_root?" in err) == (64, True)
         assert typed("list", "--set", "x")[0] == 64
+
+
+def test_a_misspelled_key_stops_no_running_job(
+    machine: Path, typed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is about a live job goes on with one warning a key; what starts or removes something is refused."""
+    with pretend_cluster(tmp_path / "cluster") as served:
+        monkeypatch.setenv("HADOOP_USER_NAME", USER)
+        monkeypatch.setenv("YARN_SUBMITTER_QUEU", "x")
+        machine.write_text(f"quue: x\n{SITE.replace('CONF', str(served.conf_dir))}")
+        served.add_app("RUNNING")
+        served.put(f"/apps/ml/{USER}/jobs/{JOB}/spec/job.json", job_plan().to_text())
+        verbs = (["list"], ["show", JOB], ["logs", JOB], ["get", JOB], ["queues"], ["nodes"])
+        for words in (*verbs, ["move", JOB, "ml"], ["priority", JOB, "1"], ["timeout", JOB, "1h"], ["kill", JOB]):
+            code, _, err = typed(*words)
+            assert code == 0, err
+            assert err.count("job: warning: ") == err.count("[setting-unknown]") == 2
+            assert f"job: warning: {machine}:1: there is no setting quue. [setting-unknown]\n" in err
+            assert "job: warning: YARN_SUBMITTER_QUEU: there is no such setting. [setting-unknown]\n" in err
+        assert [app for app, _ in served.killed] == [APP]
+        run = ["run", "--name", "n", "--num_workers", "0", "--dry_run"]
+        for words in (run, ["rerun", JOB], ["clean", JOB], ["config", "check"], ["config", "show"]):
+            code, out, err = typed(*words)
+            assert (code, out) == (64, ""), words
+            assert err.count("[setting-unknown]") == 2
+            assert "warning" not in err
+        machine.write_text(machine.read_text() + "retention: soon\n")
+        assert typed("kill", JOB)[0] == 64
 
 
 def asked_places(cluster: PretendCluster, typed: Any, *words: str) -> set[str]:

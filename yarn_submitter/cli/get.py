@@ -6,10 +6,9 @@ import argparse
 from pathlib import Path
 
 from yarn_submitter.cli.console import Console
-from yarn_submitter.cli.job_arguments import add_job
+from yarn_submitter.cli.job_arguments import add_job, site_of
 from yarn_submitter.errors import Problem, UsageError
 from yarn_submitter.job import Job, find_job
-from yarn_submitter.site import open_site
 from yarn_submitter.store import store_path
 from yarn_submitter.units import bytes_text
 
@@ -32,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Run the verb."""
-    site = open_site(args.cluster, overrides=args.set)
+    site = site_of(args, console)
     job = find_job(site, args.job)
     if not args.path:
         return _list(job, console, as_json=args.json)

@@ -8,10 +8,9 @@ import time
 
 from am.contract import states
 from yarn_submitter.cli.console import Console
-from yarn_submitter.cli.job_arguments import add_job
+from yarn_submitter.cli.job_arguments import add_job, site_of
 from yarn_submitter.errors import LimitError, Problem
 from yarn_submitter.job import find_job
-from yarn_submitter.site import open_site
 
 NAME = "kill"
 HELP = "end a job"
@@ -28,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Run the verb."""
-    site = open_site(args.cluster, overrides=args.set)
+    site = site_of(args, console)
     job = find_job(site, args.job)
     view, _ = job.view()
     already = view.state in states.JOB_ENDED

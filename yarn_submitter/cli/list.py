@@ -7,11 +7,11 @@ import time
 from collections.abc import Sequence
 
 from yarn_submitter.cli.console import Column, Console, aligned
-from yarn_submitter.cli.job_arguments import add_cluster
+from yarn_submitter.cli.job_arguments import add_cluster, site_of
 from yarn_submitter.errors import Problem, UsageError
 from yarn_submitter.job import ours, state_of
 from yarn_submitter.rest import App
-from yarn_submitter.site import Site, open_site
+from yarn_submitter.site import Site
 from yarn_submitter.units import seconds_text
 
 NAME = "list"
@@ -62,7 +62,7 @@ def _states(text: str) -> tuple[str, ...]:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Run the verb."""
-    site = open_site(args.cluster, overrides=args.set)
+    site = site_of(args, console)
     jobs = _matching(site, args)
     if args.json:
         console.out_json({"schema": SCHEMA, "jobs": [_document(job_id, app) for job_id, app in jobs]})

@@ -7,10 +7,9 @@ import argparse
 from am.contract import states
 from yarn_submitter.cli.console import Console
 from yarn_submitter.cli.follow import Follower
-from yarn_submitter.cli.job_arguments import add_job
+from yarn_submitter.cli.job_arguments import add_job, site_of
 from yarn_submitter.job import find_job
 from yarn_submitter.outputs import check_task, wanted
-from yarn_submitter.site import open_site
 from yarn_submitter.tasklogs import AGENT, Source, read, sources
 
 NAME = "logs"
@@ -40,7 +39,7 @@ def _count(text: str) -> int:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Run the verb."""
-    job = find_job(open_site(args.cluster, overrides=args.set), args.job)
+    job = find_job(site_of(args, console), args.job)
     check_task(job, args.task)
     if args.follow and args.task != AGENT:
         view, _ = job.view()

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 
 from yarn_submitter.cli.console import Console
-from yarn_submitter.cli.job_arguments import add_job
+from yarn_submitter.cli.job_arguments import add_job, site_of
 from yarn_submitter.job import find_job
-from yarn_submitter.site import open_site
 from yarn_submitter.steering import move
 
 NAME = "move"
@@ -23,7 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Run the verb."""
-    job = find_job(open_site(args.cluster, overrides=args.set), args.job)
+    job = find_job(site_of(args, console), args.job)
     before, after = move(job, args.queue)
     if args.json:
         ids = {"id": job.id, "application_id": job.application_id}

@@ -6,9 +6,8 @@ import argparse
 from typing import Any
 
 from yarn_submitter.cli.console import Column, Console, aligned
-from yarn_submitter.cli.job_arguments import add_cluster
+from yarn_submitter.cli.job_arguments import add_cluster, site_of
 from yarn_submitter.facts import Node
-from yarn_submitter.site import open_site
 from yarn_submitter.units import memory_text
 
 NAME = "nodes"
@@ -27,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Run the verb."""
-    nodes = sorted(open_site(args.cluster, overrides=args.set).resource_manager.nodes(), key=lambda node: node.id)
+    nodes = sorted(site_of(args, console).resource_manager.nodes(), key=lambda node: node.id)
     if args.json:
         console.out_json({"schema": SCHEMA, "nodes": [_document(node) for node in nodes]})
         return 0

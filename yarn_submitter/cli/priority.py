@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 
 from yarn_submitter.cli.console import Console
-from yarn_submitter.cli.job_arguments import add_job
+from yarn_submitter.cli.job_arguments import add_job, site_of
 from yarn_submitter.job import find_job
-from yarn_submitter.site import open_site
 from yarn_submitter.steering import prioritize
 
 NAME = "priority"
@@ -30,7 +29,7 @@ def _number(text: str) -> int:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Run the verb."""
-    job = find_job(open_site(args.cluster, overrides=args.set), args.job)
+    job = find_job(site_of(args, console), args.job)
     before, after = prioritize(job, args.priority)
     cut = " (the cluster's greatest: yarn.cluster.max-application-priority)" if after < args.priority else ""
     if args.json:

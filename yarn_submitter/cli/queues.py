@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from yarn_submitter.cli.console import Column, Console, aligned
-from yarn_submitter.cli.job_arguments import add_cluster
+from yarn_submitter.cli.job_arguments import add_cluster, site_of
 from yarn_submitter.facts import Amount, Partition, Queue
-from yarn_submitter.site import open_site
 from yarn_submitter.units import memory_text
 
 NAME = "queues"
@@ -28,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Run the verb."""
-    site = open_site(args.cluster, overrides=args.set)
+    site = site_of(args, console)
     user = site.user if site.conf.acls else ""
     queues = sorted(site.resource_manager.queues(), key=lambda queue: queue.path.split("."))
     if args.json:

@@ -7,10 +7,9 @@ import time
 
 from am.contract import states
 from yarn_submitter.cli.console import Column, Console, Ink, aligned
-from yarn_submitter.cli.job_arguments import add_job
+from yarn_submitter.cli.job_arguments import add_job, site_of
 from yarn_submitter.job import Job, find_job
 from yarn_submitter.monitor import JobView, TaskView, document, links, queue_of
-from yarn_submitter.site import open_site
 from yarn_submitter.units import seconds_text
 
 NAME = "show"
@@ -28,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Run the verb."""
-    job = find_job(open_site(args.cluster, overrides=args.set), args.job)
+    job = find_job(site_of(args, console), args.job)
     view, source = job.view()
     if view.verdict is not None and view.verdict.origin == "yarn":
         job.sweep()

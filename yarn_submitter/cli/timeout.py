@@ -6,9 +6,8 @@ import argparse
 import time
 
 from yarn_submitter.cli.console import Console
-from yarn_submitter.cli.job_arguments import add_job
+from yarn_submitter.cli.job_arguments import add_job, site_of
 from yarn_submitter.job import find_job
-from yarn_submitter.site import open_site
 from yarn_submitter.steering import end_within
 from yarn_submitter.units import parse_duration, seconds_text
 
@@ -32,7 +31,7 @@ def _duration(text: str) -> int:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Run the verb."""
-    job = find_job(open_site(args.cluster, overrides=args.set), args.job)
+    job = find_job(site_of(args, console), args.job)
     timeout = end_within(job, args.within)
     if args.json:
         ids = {"id": job.id, "application_id": job.application_id}
