@@ -33,7 +33,8 @@ TEXTS: dict[str, tuple[str, list[tuple[str, Any]]]] = {
     "caps.lifetime": ("caps.lifetime", [("45s", 45), ("90m", 5400), ("none", None), ("1d12h", 129600)]),
     "retention": ("retention", [("1d", 86400), ("2d", 172800), ("never", None), ("30d", 2592000)]),
     **{f"limits.{name}": (f"limits.{name}", [(str(n), n) for n in range(1, 5)]) for name in
-       ("gang_hold_s", "registration_s", "silence_s", "stop_grace_s", "upload_s", "call_s")},
+       ("gang_hold_s", "registration_s", "silence_s", "stop_grace_s", "upload_s", "call_s", "gang_tries",
+        "queue_wait_s", "probe_s", "stall_s", "gpu_idle_s")},
 }  # fmt: skip
 
 
