@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from yarn_submitter.given import Faults, Given, close_match, shown, valid_words
-from yarn_submitter.options import Option
+from yarn_submitter.options import BY_NAME, Option
 from yarn_submitter.spec import Quicklink, Secret
 from yarn_submitter.units import Ask, parse_duration, parse_resources
 
@@ -22,6 +22,36 @@ _SECRET_FILE = re.compile(r"\./[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
 _QUICKLINK = re.compile(r"([^=]+)=(https?)://([a-z][a-z0-9_-]*)-(0|[1-9][0-9]{0,5}):([1-9][0-9]{0,4})/?\Z")
 _IMAGE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._/:@-]*\Z")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\Z")
+
+
+class GivenOptions:
+    """What was given for each option, on the command line or in a file.
+
+    Attributes:
+        given: Option name -> texts.
+        faults: Takes what is wrong.
+    """
+
+    def __init__(self, given: dict[str, list[Given]], faults: Faults) -> None:
+        self.given = given
+        self.faults = faults
+
+    def one(self, name: str) -> Given:
+        """Return an option's text, an empty one when it is not given."""
+        return self.given[name][0] if name in self.given else Given("", "default")
+
+    def text(self, name: str) -> str:
+        """Return the value of `one`."""
+        return self.one(name).value
+
+    def flag(self, name: str) -> bool:
+        """Return whether a flag is on."""
+        return name in self.given and read_flag(self.given[name][0], self.faults)
+
+    def choice(self, name: str) -> str:
+        """Return one of an option's choices."""
+        option = BY_NAME[name]
+        return read_choice(option, self.given[name][0], self.faults) if name in self.given else option.default
 
 
 def read_flag(given: Given, faults: Faults) -> bool:
