@@ -263,6 +263,35 @@ def test_a_form_can_be_named() -> None:
     assert load([*words, "--format", "job"])[1].warnings == ("--format has no effect without -f",)
 
 
+RISEML = "project: p\ntrain: {resources: {cpus: 1, mem: 512, gpus: 0}, run: python3 a.py}\n"
+
+
+@pytest.mark.parametrize("name", ["riseml.yml", "riseml.yaml"])
+def test_a_project_of_riseml_needs_no_file_named(name: str, here: Path) -> None:
+    """Its file in the current directory is the job where the command line has none, and that is told."""
+    (here / name).write_text(RISEML)
+    spec, controls = load(["--queue", "ml", "--dry_run"])
+    assert (spec.name, spec.queue, spec.roles[0].command) == ("p", "ml", "python3 a.py")
+    assert controls.warnings[0] == f"{name} is taken: the command line has neither a job nor -f"
+    assert load(["--format", "riseml"])[0] == load([])[0] == load(["-f", name])[0]
+    assert load(["-f", name])[1].warnings == controls.warnings[1:]
+    (here / "riseml.yml").write_text(RISEML.replace(" p\n", " q\n"))
+    assert load([])[0].name == "q"
+
+
+@pytest.mark.parametrize("word", ["--name=x", "--nmae=x", "--worker_launch_cmd=run", "--role=a:memory=1G"])
+def test_a_job_on_the_command_line_is_no_project_of_riseml(word: str, here: Path) -> None:
+    """What begins to describe a job is told what it lacks, and nothing of a file."""
+    (here / "riseml.yml").write_text(RISEML)
+    with pytest.raises(UsageError) as refused:
+        load([word])
+    assert "riseml" not in str(refused.value)
+    (here / "riseml.yml").unlink()
+    with pytest.raises(UsageError) as without:
+        load([word])
+    assert str(without.value) == str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("text", "mib"),
     [

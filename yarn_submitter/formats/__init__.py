@@ -8,16 +8,20 @@ the framework's rules, preflight) is the same. What is carried over, and what is
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Mapping
 from typing import Any
 
 from yarn_submitter.formats.source import Source
 from yarn_submitter.given import Faults, Given
-from yarn_submitter.options import BY_NAME, FORMATS
+from yarn_submitter.options import BY_NAME, FORMATS, TENSORBOARD
 from yarn_submitter.values import read_choice
 from yarn_submitter.yamlfile import YamlJob, compose, read_nodes
 
 _OWN = "job"
+_FILES_HERE = ("riseml.yml", "riseml.yaml")
+# Options that only somebody types who describes a job; the others may stand beside a file.
+_A_JOB = frozenset(("name", "role", TENSORBOARD, *(name for name, row in BY_NAME.items() if row.key == "launch_cmd")))
 # Keys at the top of a file -> whose form it is; the first line with one of its keys there decides.
 _SHAPES = (
     (("configs", "roles"), _OWN),
@@ -38,11 +42,11 @@ def read_file(given: Mapping[str, list[Given]], faults: Faults) -> YamlJob:
     Raises:
         UsageError: With every fault so far, of a file of another system that tells nothing of a job.
     """
-    if "f" not in given:
-        if "format" in given:
+    path = given["f"][0].value if "f" in given else _file_here(given, faults)
+    if not path:
+        if "format" in given and "f" not in given:
             faults.warn("--format has no effect without -f")
         return YamlJob()
-    path = given["f"][0].value
     root = compose(path, faults)
     if root is None:
         return YamlJob()
@@ -59,6 +63,15 @@ def read_file(given: Mapping[str, list[Given]], faults: Faults) -> YamlJob:
     if "input_path" not in given:
         job.options.setdefault("input_path", [Given("", path, (1, 0))])
     return job
+
+
+def _file_here(given: Mapping[str, list[Given]], faults: Faults) -> str:
+    """Return the file that `riseml train` would have taken, where the command line describes no job; else nothing."""
+    found = next((name for name in _FILES_HERE if os.path.isfile(name)), "")
+    if not found or faults.meant(*_A_JOB) or not _A_JOB.isdisjoint(given):
+        return ""
+    faults.warn(f"{found} is taken: the command line has neither a job nor -f")
+    return found
 
 
 def form_of(root: Any) -> str:
