@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from yarn_submitter.errors import Problem, UsageError
+from am.contract.job import spec_dir
+from yarn_submitter.errors import Problem, SubmitterError, UsageError
 from yarn_submitter.facts import ClusterFacts, Queue
+from yarn_submitter.findings import Finding
 from yarn_submitter.job import Job
-from yarn_submitter.preflight_queues import queue_findings
+from yarn_submitter.preflight import label_of, with_instances
+from yarn_submitter.preflight_queues import label_findings, queue_findings
+from yarn_submitter.record import read_record
 from yarn_submitter.rest import App
 
 _SLACK_S = 1.0  # YARN keeps milliseconds, and its clock need not be ours
@@ -41,21 +47,40 @@ def move(job: Job, queue: str) -> tuple[str, str]:
         queue: Name or path of a queue that takes jobs of this user.
 
     Raises:
-        UsageError: The job has ended, or there is no such queue, or it takes no jobs; with the queues that do.
+        UsageError: The job has ended, or there is no such queue, or it takes no jobs, or gets no nodes with a label
+            that the job's tasks ask for; with the queues that do.
         DeniedError: The job is somebody else's, and the user does not administer its queue.
     """
     app = _living(job)
     site = job.site
     facts = ClusterFacts(tuple(site.resource_manager.queues()), ())
-    for finding in queue_findings(queue, facts, site.user if site.conf.acls else ""):
-        if finding.problem is not None:
-            step = finding.problem.next_step.replace(" with --queue", "")
-            raise UsageError(dataclasses.replace(finding.problem, next_step=step))
+    user = site.user if site.conf.acls else ""
     before, target = facts.queue(app.queue), facts.queue(queue)
+    _refuse(queue_findings(queue, facts, user))
     if target is not None and target == before:
         return target.path, target.path
+    for label in _labels(job):
+        _refuse(label_findings(label, target, facts, user))
     after = site.resource_manager.move(job.application_id, target.path if target else queue)
     return _path(before, app.queue), _path(facts.queue(after), after)
+
+
+def _refuse(findings: Iterable[Finding]) -> None:
+    """Raise UsageError with what preflight finds, in the words of `job move`."""
+    problems = [finding.problem for finding in findings if finding.problem]
+    if problems:
+        raise UsageError(
+            *(dataclasses.replace(one, next_step=one.next_step.replace(" with --queue", "")) for one in problems)
+        )
+
+
+def _labels(job: Job) -> list[str]:
+    """Return the node labels that a job's tasks ask for; none where its record does not say, and YARN is to judge."""
+    with contextlib.suppress(SubmitterError, ValueError):
+        record = read_record(job.site.store.read(f"{spec_dir(job.plan.job_dir)}/plan.json").decode())
+        if record is not None:
+            return sorted({label_of(role, record.spec, None) for role in with_instances(record.spec)} - {""})
+    return []
 
 
 def _path(queue: Queue | None, name: str) -> str:

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from client_fakes import APP, JOB, PretendCluster, pretend_cluster
+from client_fakes import APP, JOB, RECORDED, PretendCluster, job_plan, pretend_cluster
 from httpstandin import Reply, Request
 
+from am.contract.job import spec_dir
 from yarn_submitter.cli import main
+from yarn_submitter.load import load
+from yarn_submitter.record import Record, with_record
 
 IDS = {"schema": 1, "id": JOB, "application_id": APP}
 
@@ -85,6 +88,49 @@ def test_a_queue_that_takes_no_jobs(cluster: PretendCluster, typed: Any, queue: 
     assert "root.ml" in err
     assert "--queue" not in err
     assert puts(cluster) == []
+
+
+def put_record(cluster: PretendCluster, *words: str) -> None:
+    """Let the job have a record: two roles, and what the words say of their nodes."""
+    roles = ["--role", "a:instances=1,memory=1G", "--role", "b:instances=1,memory=1G"]
+    commands = ["--role_cmd", "a=x", "--role_cmd", "b=x"]
+    spec, _ = load(["--name", "fit", "--framework", "generic", "--input_path", "", *roles, *commands, *words])
+    document = with_record({}, Record(spec, {}, ()))
+    cluster.put(f"{spec_dir(job_plan().job_dir)}/plan.json", json.dumps(document))
+
+
+def limit_labels(cluster: PretendCluster, queue: str, *labels: str) -> None:
+    """Let a queue get nodes with these labels only."""
+    facts = json.loads((RECORDED / "scheduler.json").read_text())
+    found = facts["scheduler"]["schedulerInfo"]["queues"]["queue"]
+    next(one for one in found if one["queueName"] == queue)["nodeLabels"] = list(labels)
+    reply = Reply(body=json.dumps(facts).encode())
+    cluster.faults.append(lambda request: reply if request.path.startswith("/ws/v1/cluster/scheduler") else None)
+
+
+@pytest.mark.parametrize("words", [["--node_label", "gpu"], ["--role_node_label", "b=gpu"]])
+def test_a_queue_without_the_jobs_nodes(cluster: PretendCluster, typed: Any, words: list[str]) -> None:
+    """A job whose tasks ask for a label stays where it gets such nodes; which labels the queue reaches is told."""
+    put_record(cluster, *words)
+    limit_labels(cluster, "ml")
+    code, out, err = typed("move", JOB, "ml")
+    assert (code, out) == (64, "")
+    assert "Queue root.ml gets no nodes with label gpu. [label-denied]" in err
+    assert "it gets nodes without a label only" in err
+    assert "next: choose one of these: root.default, root.prod" in err
+    assert puts(cluster) == []
+    assert typed("move", JOB, "prod")[0] == 0
+
+
+@pytest.mark.parametrize("record", ["", "{}", "no JSON", '{"record": 1}'])
+def test_a_record_that_tells_no_labels_stops_nothing(cluster: PretendCluster, typed: Any, record: str) -> None:
+    """The job of another version is YARN's to judge, and so is one that asks for no label."""
+    limit_labels(cluster, "ml")
+    if record:
+        cluster.put(f"{spec_dir(job_plan().job_dir)}/plan.json", record)
+    else:
+        put_record(cluster)
+    assert typed("move", JOB, "ml")[0] == 0
 
 
 @pytest.mark.parametrize(("asked", "counts", "said"), [("7", 7, ""), ("99", 10, " (the cluster's greatest: ")])
