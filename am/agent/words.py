@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 import typing
 
-from am.agent.cluster import MEMORY_CODES, PREEMPTED_CODE
+from am.agent import faults
+from am.agent.faults import KILLED_CODE, LOST_CODE
 from am.agent.snapshot import EXECUTOR
 from am.contract import states
 from am.contract.events import JobEnded, TaskExited
@@ -14,44 +14,21 @@ if typing.TYPE_CHECKING:
     from am.agent.snapshot import Signs, Snapshot, Task
     from am.contract.job import JobPlan
 
-KILLED_CODE = 137
-LOST_CODE = 76
-# What YARN's own witness means for the job's exit code; every other problem keeps the code that was reported.
-LOST_PROBLEMS = frozenset(("executor-lost", "task-silent", "preempted"))
-# What a node is asked about when an executor reports that its program was told to end.
-NODE_PROBLEMS = frozenset(("memory-exceeded", "preempted", "executor-lost"))
 # What an executor says of a command that the shell could not run at all.
 COMMAND_PROBLEMS = frozenset(("command-not-found", "command-not-executable"))
 _CAUSE = "Caused by:"
 _HEADINGS = ("Exception from container-launch", "Container id:", "Exit code:", "Exception message:", "Shell output:")
 
-_CODES = {
-    1: "the program's own error",
-    2: "the program's own error, often a wrong argument",
-    126: "the command was found but could not be run: is it executable, and for this kind of machine?",
-    127: "command not found: name a program that is in the task's environment or image, or ship it with --src",
+_LOST = {
+    "task-silent": "was lost",
+    "registration-timeout": "did not come up in time",
+    "memory-exceeded": "was killed by YARN for using more memory than it asked for",
+    "logs-exceeded": "was killed by YARN for writing more logs than its node allows",
+    "preempted": "was preempted by YARN for another queue or job",
+    "node-lost": "was lost with its node, or its container was released",
+    "disks-failed": "was stopped by YARN because all disks of its node are full or broken",
 }
-_SIGNALS = {
-    signal.SIGKILL: "killed, often out of memory",
-    signal.SIGSEGV: "the program crashed in native code",
-    signal.SIGABRT: "the program gave up, often an assertion in native code",
-    signal.SIGTERM: "told to end by somebody on its node",
-    signal.SIGBUS: "the program crashed in native code, often a full /dev/shm",
-}
-
-
-def meaning(code: int) -> str:
-    """Return what an exit code as a shell shows it (0..255) means, in words."""
-    if code in _CODES:
-        return _CODES[code]
-    if code > 128:
-        try:
-            number = signal.Signals(code - 128)
-        except ValueError:
-            return "the program's own error"
-        said = _SIGNALS.get(number)
-        return f"{number.name}: {said}" if said else number.name
-    return "the program's own error"
+_SAID_BY_YARN = frozenset(fault.name for fault in faults.STATUSES.values())
 
 
 def yarn_end(code: int | None, *, registered: bool) -> tuple[str, int]:
@@ -61,45 +38,67 @@ def yarn_end(code: int | None, *, registered: bool) -> tuple[str, int]:
         code: Of its process, below 0 one of YARN's own, None when nobody knows.
         registered: Whether its executor had registered.
     """
-    if code in MEMORY_CODES:
-        return "memory-exceeded", KILLED_CODE
-    if code == PREEMPTED_CODE:
-        return "preempted", KILLED_CODE
+    if code is not None and code in faults.STATUS_PROBLEMS:
+        return faults.STATUS_PROBLEMS[code], KILLED_CODE
     if registered:
         return "executor-lost", code if code is not None and 0 < code < 256 else KILLED_CODE
     return "container-ended", code if code is not None and 0 < code < 256 else LOST_CODE
 
 
-def blame(task: Task, exit_: TaskExited) -> JobEnded:
-    """Return the verdict of a job that failed because of this task's end; its time is the end's."""
+def blame(task: Task, exit_: TaskExited, plan: JobPlan | None = None) -> JobEnded:
+    """Return the verdict of a job that failed because of this task's end; its time is the end's.
+
+    Args:
+        task: The task that is to blame.
+        exit_: How it ended.
+        plan: The job, for what was asked.
+    """
     where = f"{task.name} on {exit_.host}" if exit_.host else task.name
+    fault = faults.classify(exit_)
     problem, origin, code = exit_.problem, "task", exit_.code
     if not problem or problem in COMMAND_PROBLEMS:
         problem = problem or "task-failed"
-        message = f"{where} exited with code {code} ({meaning(code)})"
-    elif exit_.witness == EXECUTOR and problem not in NODE_PROBLEMS:
-        message = f"{where} could not do its work: {_last_line(exit_.tail) or meaning(code)}"
+        message = f"{where} exited with code {code} ({faults.of_exit(code).name})"
+    elif exit_.witness == EXECUTOR and problem not in faults.YARN_PROBLEMS:
+        message = f"{where} could not do its work: {_last_line(exit_.tail) or fault.name}"
     else:
         origin = "yarn"
-        message = f"{where} {_lost(problem, code, exit_.witness)}: {_reason(exit_.tail)}"
-        if problem in LOST_PROBLEMS:
+        message = f"{where} {_lost(exit_)}"
+        if problem in faults.LOST_PROBLEMS:
             code = LOST_CODE
-    code = code if 0 < code < 256 else LOST_CODE
-    return JobEnded(exit_.time, states.FAILED, code, origin, problem, message, task.name, exit_.host, exit_.tail)
+    return JobEnded(
+        exit_.time,
+        states.FAILED,
+        code if 0 < code < 256 else LOST_CODE,
+        origin,
+        problem,
+        message,
+        task.name,
+        exit_.host,
+        exit_.tail,
+        _advice(task, problem, fault, plan),
+    )
 
 
-def _lost(problem: str, code: int, witness: str) -> str:
-    if problem == "task-silent":
-        return "was lost"
-    if problem == "container-ended":
-        return "ended before its executor could register" + ("" if code == LOST_CODE else f" (exit code {code})")
-    if problem == "registration-timeout":
-        return "did not come up in time"
-    if problem == "memory-exceeded":
-        return "was killed by YARN for using more memory than it asked for"
-    if problem == "preempted":
-        return "was preempted by YARN for another queue or job"
-    return "was lost without a word from its executor" if witness != EXECUTOR else "was stopped by YARN"
+def _advice(task: Task, problem: str, fault: faults.Fault, plan: JobPlan | None) -> str:
+    if problem == "memory-exceeded" and plan is not None:
+        asked = plan.role(task.role).resources.memory_mib
+        return f"{task.role} asked for {asked} MiB: {fault.advice}"
+    return fault.advice
+
+
+def _lost(exit_: TaskExited) -> str:
+    """Return how a task went of which its executor said nothing, or YARN said why."""
+    if exit_.problem == "container-ended":
+        means = faults.CONTAINERS.get(exit_.code)
+        known = "" if exit_.code == LOST_CODE else f" (exit code {exit_.code}{f': {means.name}' if means else ''})"
+        return f"ended before its executor could register{known}: {_reason(exit_.tail)}"
+    if exit_.problem in _LOST:
+        said, _, more = exit_.tail.partition("\n")
+        tail = more if said in _SAID_BY_YARN else exit_.tail
+        return f"{_LOST[exit_.problem]}: {_reason(tail)}" if tail.strip() else _LOST[exit_.problem]
+    stopped = exit_.witness == EXECUTOR or exit_.problem == "container-stopped"
+    return f"{'was stopped by YARN' if stopped else 'was lost without a word from its executor'}: {_reason(exit_.tail)}"
 
 
 def success(plan: JobPlan, snapshot: Snapshot) -> str:

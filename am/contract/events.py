@@ -26,7 +26,11 @@ class AgentStarted:
 
 @dataclasses.dataclass(frozen=True)
 class TaskRegistered:
-    """An executor is up: the task has a container. `log_url` is the NodeManager's page of its logs."""
+    """An executor is up: the task has a container.
+
+    `log_url` is the NodeManager's page of its logs, `probe` where peers may try to reach it (`host:port`, alternatives
+    after commas; empty: nowhere).
+    """
 
     time: float
     task: str
@@ -36,6 +40,15 @@ class TaskRegistered:
     node_http: str
     log_url: str
     ports: typing.Tuple[int, ...] = ()
+    probe: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class GangProbing:
+    """Every task is registered; each tries to reach its peers at `topology`: role -> `host:port[,host:port...]`."""
+
+    time: float
+    topology: typing.Dict[str, typing.Tuple[str, ...]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +57,14 @@ class GangComplete:
 
     time: float
     topology: typing.Dict[str, typing.Tuple[str, ...]]
+
+
+@dataclasses.dataclass(frozen=True)
+class RoleReleased:
+    """What a role's commands had to wait for has come (`depends_on`); they start."""
+
+    time: float
+    role: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,6 +211,7 @@ class JobEnded:
         task: The task that is to blame, or empty.
         host: Its host, or empty.
         tail: Its last lines, or empty.
+        advice: What to do about it, an imperative without a full stop, or empty.
     """
 
     time: float
@@ -201,13 +223,16 @@ class JobEnded:
     task: str = ""
     host: str = ""
     tail: str = ""
+    advice: str = ""
 
 
 Event = typing.Union[
     AgentStarted,
     TaskRegistered,
+    GangProbing,
     GangComplete,
     GangReleased,
+    RoleReleased,
     TaskStarted,
     TaskExited,
     TaskUploaded,
@@ -223,8 +248,10 @@ KINDS: typing.Dict[str, type] = {
     for kind in (
         AgentStarted,
         TaskRegistered,
+        GangProbing,
         GangComplete,
         GangReleased,
+        RoleReleased,
         TaskStarted,
         TaskExited,
         TaskUploaded,

@@ -8,7 +8,9 @@ import pytest
 from am.contract import events
 from am.contract.codec import ContractError
 
-VERDICT = events.JobEnded(12.5, "FAILED", 3, "task", "task-failed", "worker:1 failed", "worker:1", "n1", "Traceback\nx")
+VERDICT = events.JobEnded(
+    12.5, "FAILED", 3, "task", "task-failed", "worker:1 failed", "worker:1", "n1", "Traceback\nx", "ask for more memory"
+)
 ALL = (
     events.AgentStarted(1.5, 2, "n1", 40001, "application_1_0001"),
     events.TaskRegistered(2.5, "worker:1", 2, "container_1", "n2", "n2:8042", "http://n2:8042/x", (40010, 40011)),

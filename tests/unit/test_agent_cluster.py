@@ -80,46 +80,6 @@ def test_yarns_own_codes_get_a_meaning():
 
 
 @pytest.mark.parametrize(
-    ("code", "registered", "expected"),
-    [
-        (137, True, ("executor-lost", 137)),
-        (0, True, ("executor-lost", 137)),
-        (None, True, ("executor-lost", 137)),
-        (-100, True, ("executor-lost", 137)),
-        (-102, True, ("preempted", 137)),
-        (-104, True, ("memory-exceeded", 137)),
-        (-103, False, ("memory-exceeded", 137)),
-        (127, False, ("container-ended", 127)),
-        (0, False, ("container-ended", 76)),
-        (None, False, ("container-ended", 76)),
-        (-101, False, ("container-ended", 76)),
-    ],
-)
-def test_what_a_containers_end_means(code, registered, expected):
-    """Problem id and exit code of a container that ended without a word from its executor."""
-    assert words.yarn_end(code, registered=registered) == expected
-
-
-@pytest.mark.parametrize(
-    ("code", "said"),
-    [
-        (1, "own error"),
-        (126, "could not be run"),
-        (127, "command not found"),
-        (134, "SIGABRT"),
-        (137, "out of memory"),
-        (139, "SIGSEGV"),
-        (143, "SIGTERM"),
-        (200, "own error"),
-        (255, "own error"),
-    ],
-)
-def test_an_exit_code_in_words(code, said):
-    """Signals have their names, 126 and 127 the shell's meaning."""
-    assert said in words.meaning(code)
-
-
-@pytest.mark.parametrize(
     ("state", "expected"),
     [
         ("WAITING", ASKED),
