@@ -136,6 +136,11 @@ def test_a_failed_job_says_why(cluster: PretendCluster) -> None:
             ["job fit FAILED: The agent is lost. [agent-lost]", "  | YARN's words", f"  next: job logs {JOB}",
              "exit code 76 (origin: yarn)"],
         ),
+        (
+            JobEnded(1.0, states.FAILED, 137, "yarn", "memory-exceeded", "w:0 was killed", tail="x", advice="ask more"),
+            ["job fit FAILED: w:0 was killed [memory-exceeded]", "  | x", "  advice: ask more",
+             f"  next: job logs {JOB}", "exit code 137 (origin: yarn)"],
+        ),
     ],
 )  # fmt: skip
 def test_end_lines(cluster: PretendCluster, verdict: JobEnded, lines: list[str]) -> None:

@@ -219,6 +219,8 @@ def end_lines(verdict: JobEnded, job: Job, took_s: float, ink: Ink = PLAIN) -> l
         return [f"job {name} {state} in {seconds_text(took_s)}"]
     lines = [f"job {name} {state}: {verdict.message} [{verdict.problem}]"]
     lines += [f"  | {line}" for line in verdict.tail.splitlines()[-_TAIL_LINES:]]
+    if verdict.advice:
+        lines.append(f"  advice: {verdict.advice}")
     where = f" {verdict.task}" if verdict.task else ""
     lines.append(f"  next: job logs {job.id}{where}{job.site.option}")
     lines.append(f"exit code {verdict.exit_code} (origin: {verdict.origin})")
