@@ -20,6 +20,7 @@ from yarn_submitter.plan import plan as plan_of
 from yarn_submitter.settings import JobDefaults, job_defaults
 from yarn_submitter.siteconfig import load_settings
 from yarn_submitter.spec import JobSpec
+from yarn_submitter.spectypes import misfits
 from yarn_submitter.words import checked
 
 if TYPE_CHECKING:  # what asks a cluster costs a plan nothing
@@ -240,6 +241,9 @@ def as_completed(jobs: Iterable[Job], timeout_s: float | None = None) -> Iterato
 
 def _planned(spec: JobSpec, cluster: str) -> tuple[SubmissionPlan, dict[str, LocalFile]]:
     """Return a job's plan, and what lies at each of its local paths."""
+    wrong = list(misfits(spec, JobSpec))
+    if wrong:
+        raise UsageError(*wrong)
     settings = load_settings(os.environ, (), cluster)
     spec = checked(spec, job_defaults(settings))
     files = describe_all(local_paths(spec), spec.source_dir)

@@ -185,6 +185,42 @@ def test_what_words_cannot_say_is_refused(changes: dict[str, Any]) -> None:
     assert {problem.id for problem in refused.value.problems} & {"spec-not-words", "role-unknown"}
 
 
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (with_worker(resources="memory=1G"), "roles[0].resources should be an Ask, not 'memory=1G'."),
+        (with_worker(resources=None), "roles[0].resources should be an Ask, not None."),
+        (with_worker(localizations="data.csv:data"), "roles[0].localizations should be a tuple, not 'data.csv:data'."),
+        (with_worker(mounts=("/a:/b",)), "roles[0].mounts[0] should be a Mount, not '/a:/b'."),
+        (with_worker(command=["fit", "-v"]), "roles[0].command should be a text, not ['fit', '-v']."),
+        (with_worker(image=None), "roles[0].image should be a text, not None."),
+        ({"roles": Ask(1)}, "roles should be a tuple, not Ask(memory_mib=1, vcores=1, others={})."),
+        ({"roles": ("worker",)}, "roles[0] should be a RoleSpec, not 'worker'."),
+        ({"env": ["A=b"]}, "env should be a dict, not ['A=b']."),
+        ({"env": {"A": None}}, "env['A'] should be a text, not None."),
+        ({"tensorboard": True}, "tensorboard should be a RoleSpec, not True."),
+        ({"secrets": ("K=@key",)}, "secrets[0] should be a Secret, not 'K=@key'."),
+        ({"security": "key.tab"}, "security should be a Security, not 'key.tab'."),
+        ({"max_runtime_s": (1, 2)}, "max_runtime_s should be a whole number, not (1, 2)."),
+    ],
+)
+def test_a_value_of_another_type_is_refused(changes: dict[str, Any], sentence: str) -> None:
+    """With the field that holds it, before anything is read."""
+    for act in (yarn_submitter.plan, yarn_submitter.submit):
+        with pytest.raises(UsageError) as refused:
+            act(dataclasses.replace(JOB, **changes))
+        assert [(problem.id, problem.sentence) for problem in refused.value.problems] == [("spec-type", sentence)]
+
+
+def test_what_to_write_for_resources() -> None:
+    """The text that was given is most likely the one that `Ask.of` takes; all fields are told at once."""
+    job = dataclasses.replace(JOB, **with_worker(resources="memory=1G", env="A=b"))
+    with pytest.raises(UsageError) as refused:
+        yarn_submitter.plan(job)
+    steps = [problem.next_step for problem in refused.value.problems]
+    assert steps == ["write Ask.of('memory=1G')", ""]
+
+
 def test_values_that_are_no_texts_are_read_as_texts() -> None:
     """`env={"N": 3}` and a list of roles are what people write."""
     found = checked(dataclasses.replace(JOB, env={"N": 3, "ON": True}, roles=[WORKER]), JobDefaults())  # type: ignore[arg-type,dict-item]
