@@ -19,7 +19,7 @@ _SHOWN = 60  # letters of a value in a message
 
 
 def misfits(value: Any, kind: Any, where: str = "") -> Iterator[Problem]:
-    """Yield a problem for each value of another type than its field's, at any depth. [spec-type]
+    """Yield a problem `spec-type` for each value of another type than its field's, at any depth.
 
     Args:
         value: A JobSpec, or a part of one.
