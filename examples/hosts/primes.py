@@ -52,13 +52,12 @@ def lead(counters: dict[tuple[str, int], int], below: int) -> None:
     found: list[int] = []
 
     def talk(place: tuple[str, int], number: int) -> None:
-        with connect(*place) as connection, connection.makefile("rw", encoding="utf-8") as stream:
-            with contextlib.suppress(queue.Empty):
-                while True:
-                    stream.write(json.dumps(ranges.get_nowait()) + "\n")
-                    stream.flush()
-                    found.append(json.loads(stream.readline()))
-                    pieces[number] += 1
+        with contextlib.suppress(queue.Empty), connect(*place) as connection, connection.makefile("rw") as stream:
+            while True:
+                stream.write(json.dumps(ranges.get_nowait()) + "\n")
+                stream.flush()
+                found.append(json.loads(stream.readline()))
+                pieces[number] += 1
 
     threads = [threading.Thread(target=talk, args=item) for item in counters.items()]
     for thread in threads:
