@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import argparse
 import ast
+import dataclasses
 import fnmatch
 import importlib
 import itertools
 import re
 import shlex
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from am.agent import faults
+from am.contract import states
+from am.contract.job import Limits
 from yarn_submitter.cli import VERBS
+from yarn_submitter.frameworks import failure_table
 from yarn_submitter.load import load
 from yarn_submitter.options import BY_NAME, FLAG, OPTIONS, REPEATABLE
 
@@ -228,6 +234,83 @@ def test_the_option_table_is_the_programs(pytestconfig: pytest.Config) -> None:
     assert table.findall(page) == [option_table()]
     mentioned = set(re.findall(r"(?<![\w-])--(\w+)", page)) - {"help", "option"}
     assert mentioned - set(BY_NAME) == set()
+
+
+def table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """Return a table as pages have it."""
+    lines = [f"| {' | '.join(row)} |" for row in (heads, *rows)]
+    return "\n".join([lines[0], f"|{'---|' * len(heads)}", *lines[1:], ""])
+
+
+def fault_rows(known: dict[str, faults.Fault]) -> list[tuple[str, ...]]:
+    """Return rows of the table of faults; ends that mean the same share one."""
+    shared: dict[faults.Fault, list[str]] = {}
+    for name, fault in known.items():
+        shared.setdefault(fault, []).append(name)
+    return [
+        (", ".join(names), fault.name, fault.whose, "yes" if fault.retry else "no", fault.advice or "-")
+        for fault, names in shared.items()
+    ]
+
+
+def failures_page() -> dict[str, str]:
+    """Return what docs/failures.md takes from the code: name of a part -> its text."""
+    drawn = (states.__doc__ or "").partition("\n\n")[2].strip("\n")
+    codes = [code for code in faults.EXITS if code] + sorted(128 + number for number in faults.SIGNALS)
+    exits = {
+        **{str(code): faults.of_exit(code) for code in codes},
+        "128 and another signal": dataclasses.replace(faults.of_exit(128 + signal.SIGUSR1), name="the signal's name"),
+        "any other": faults.of_exit(3),
+    }
+    heads = ("what happened", "whose", "again", "what to do")
+    return {
+        "states": f"```\n{drawn}\n```\n",
+        "frameworks": table(("framework", "task", "on_failure", "on_loss"), list(failure_table())),
+        "problems": table(("id", *heads), fault_rows({f"`{key}`": fault for key, fault in faults.PROBLEMS.items()})),
+        "exits": table(("code", *heads), fault_rows(exits)),
+        "containers": table(
+            ("code", *heads), fault_rows({str(code): fault for code, fault in faults.CONTAINERS.items()})
+        ),
+        "statuses": table(
+            ("status", "id", *heads),
+            [
+                (
+                    row[0],
+                    f"`{faults.STATUS_PROBLEMS[code]}`" if code in faults.STATUS_PROBLEMS else "what else is known",
+                    *row[1:],
+                )
+                for code, fault in faults.STATUSES.items()
+                for row in fault_rows({str(code): fault})
+            ],
+        ),
+    }
+
+
+def test_the_page_of_failures_is_the_codes(pytestconfig: pytest.Config) -> None:
+    """docs/failures.md shows states, faults and what follows as the code has them (`pytest --update` writes it)."""
+    path = ROOT / "docs" / "failures.md"
+    page = path.read_text(encoding="utf-8")
+    part = re.compile(r"(?<=^<!-- generated: )(\w+)( -->\n)(.*?)(?=^<!-- end -->$)", re.DOTALL | re.MULTILINE)
+    wanted = failures_page()
+    if pytestconfig.getoption("--update"):
+        page = part.sub(lambda found: found[1] + found[2] + wanted[found[1]], page)
+        path.write_text(page, encoding="utf-8")
+    assert {found[1]: found[3] for found in part.finditer(page)} == wanted
+
+
+def test_the_limits_of_the_page_of_failures_are_the_jobs() -> None:
+    """docs/failures.md names each limit with the value that it has when nobody sets it."""
+    page = (ROOT / "docs" / "failures.md").read_text(encoding="utf-8")
+    named = {name: int(value) for name, value in re.findall(r"`(\w+)` (\d+)\b", page)}
+    assert named == {field.name: field.default for field in dataclasses.fields(Limits)}
+
+
+def test_the_page_of_failures_names_known_errors() -> None:
+    """Each id on docs/failures.md is explained, but for those of a table that is generated."""
+    page = re.sub(r"<!-- generated.*?<!-- end -->", "", (ROOT / "docs" / "failures.md").read_text(), flags=re.DOTALL)
+    known = {row[0].strip() for row in explained()}
+    words = set(re.findall(r"`([a-z]+(?:-[a-z0-9]+)+)`", page))
+    assert words - known - {"restart-task", "restart-job"} == set()
 
 
 def test_no_page_speaks_of_this_machine() -> None:

@@ -61,7 +61,7 @@ _DOCKER_RULES = "ask an administrator what the node's container-executor.cfg let
 
 # Of the user's program, as its executor reports it. Nothing here is beyond retry: a program may use any code for what
 # passes, and who gives a job restarts means them. The shell's 126 and 127 are in PROBLEMS when it said them itself.
-_EXITS = {
+EXITS: Mapping[int, Fault] = {
     0: Fault("the program's good end", PROGRAM, False, ""),
     1: Fault(_OWN, PROGRAM, True, ""),
     2: Fault(f"{_OWN}, often a wrong argument", PROGRAM, True, "compare the command with what the program takes"),
@@ -81,7 +81,7 @@ _EXITS = {
         "check the command and the task's PATH",
     ),
 }
-_SIGNALS = {
+SIGNALS: Mapping[signal.Signals, Fault] = {
     signal.SIGHUP: Fault("its terminal or parent went away", PROGRAM, True, "see what in the program sends it"),
     signal.SIGINT: Fault("interrupted", PROGRAM, True, "see what in the program sends it"),
     signal.SIGQUIT: Fault("told to dump its state and end", PROGRAM, True, "its last lines hold what it dumped"),
@@ -133,6 +133,7 @@ STATUSES: Mapping[int, Fault] = {
 }
 # What such an end is called in our events; the statuses that tell nothing more go by what else is known.
 STATUS_PROBLEMS: Mapping[int, str] = {
+    -1: "container-refused",
     -100: "node-lost",
     -101: "disks-failed",
     -102: "preempted",
@@ -145,11 +146,21 @@ STATUS_PROBLEMS: Mapping[int, str] = {
     -109: "logs-exceeded",
 }
 
-_ENDED = Fault(
-    "its files could not be fetched or unpacked, or nothing could be started in it",
+_ENDED = Fault("nothing could be started in it", PLATFORM, True, _NODE)
+_FILES = Fault(
+    "its files could not be fetched or unpacked",
     STORE,
-    True,
-    "see that its archives are whole and still where they were at submit",
+    False,
+    "see that its archives are whole and still as they were at submit, and that you may read them",
+)
+# In a node's words about a container that it could not make ready: another try would find the same.
+_FILES_SAID = (
+    "not in gzip format",
+    "ZipException",
+    "TarException",
+    "changed on src filesystem",
+    "FileNotFoundException",
+    "AccessControlException",
 )
 _NODE_BROKEN = Fault("its node could not make the container's directories or rights", PLATFORM, True, _DISK)
 _REFUSED = Fault("its node's rules refuse its Docker container", PROGRAM, False, _DOCKER_RULES)
@@ -200,6 +211,7 @@ CONTAINERS: Mapping[int, Fault] = {
     137: Fault("it was killed while it started", PLATFORM, True, _NODE),
     139: Fault("what starts it crashed", PROGRAM, True, "use an image for the nodes' kind of processor"),
     143: Fault("it was told to end while it started", PLATFORM, True, _NODE),
+    154: Fault("its NodeManager started again and did not find it", PLATFORM, True, _NODE),
 }
 
 PROBLEMS: Mapping[str, Fault] = {
@@ -209,6 +221,7 @@ PROBLEMS: Mapping[str, Fault] = {
     "preempted": STATUSES[-102],
     "node-lost": STATUSES[-100],
     "disks-failed": STATUSES[-101],
+    "container-refused": STATUSES[-1],
     "container-stopped": Fault("YARN stopped its container", PLATFORM, True, "YARN's words are in the message"),
     "executor-lost": Fault("its container ended without a word from its executor", PLATFORM, True, _NODE),
     "task-silent": Fault(
@@ -228,7 +241,7 @@ PROBLEMS: Mapping[str, Fault] = {
         False,
         "check the task's PATH: is the program in the role's archive, in --src, or localized?",
     ),
-    "command-not-executable": dataclasses.replace(_EXITS[126], retry=False),
+    "command-not-executable": dataclasses.replace(EXITS[126], retry=False),
     "source-archive-broken": Fault(
         "what `--src` sent cannot be unpacked", PROGRAM, False, "submit again; the last lines name the member at fault"
     ),
@@ -270,30 +283,39 @@ _UNNAMED = Fault("it could not do its work", PROGRAM, True, "")
 YARN_PROBLEMS = frozenset(STATUS_PROBLEMS.values()) | {"executor-lost"}
 # Ends by the cluster: the job's exit code is LOST_CODE then, whatever the container's was.
 LOST_PROBLEMS = frozenset(
-    ("executor-lost", "task-silent", "preempted", "node-lost", "disks-failed", "container-stopped")
+    (
+        "executor-lost",
+        "task-silent",
+        "preempted",
+        "node-lost",
+        "disks-failed",
+        "container-stopped",
+        "container-refused",
+    )
 )
 
 
 def of_exit(code: int) -> Fault:
     """Return what a program's exit code as a shell shows it (0..255) means."""
-    if code in _EXITS:
-        return _EXITS[code]
+    if code in EXITS:
+        return EXITS[code]
     if code > 128:
         try:
             number = signal.Signals(code - 128)
         except ValueError:
-            return _EXITS[1]
-        fault = _SIGNALS.get(number)
+            return EXITS[1]
+        fault = SIGNALS.get(number)
         if fault is None:
             return Fault(number.name, PROGRAM, True, "see what in the program sends it")
         return dataclasses.replace(fault, name=f"{number.name}: {fault.name}")
-    return _EXITS[1]
+    return EXITS[1]
 
 
 def classify(exit_: TaskExited) -> Fault:
     """Return what the end of a task means."""
     if exit_.problem == "container-ended":  # YARN's word: no executor lived that could have said it
-        return CONTAINERS.get(exit_.code, _ENDED)
+        default = _FILES if any(words in exit_.tail for words in _FILES_SAID) else _ENDED
+        return CONTAINERS.get(exit_.code, default)
     if exit_.problem:
         return PROBLEMS.get(exit_.problem, _UNNAMED)
     return of_exit(exit_.code)

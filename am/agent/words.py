@@ -11,7 +11,8 @@ from am.contract import states
 from am.contract.events import JobEnded, TaskExited
 
 if typing.TYPE_CHECKING:
-    from am.agent.snapshot import Signs, Snapshot, Task
+    from am.agent.signs import Signs
+    from am.agent.snapshot import Snapshot, Task
     from am.contract.job import JobPlan
 
 # What an executor says of a command that the shell could not run at all.
@@ -26,6 +27,7 @@ _LOST = {
     "logs-exceeded": "was killed by YARN for writing more logs than its node allows",
     "preempted": "was preempted by YARN for another queue or job",
     "node-lost": "was lost with its node, or its container was released",
+    "container-refused": "was refused by its node",
     "disks-failed": "was stopped by YARN because all disks of its node are full or broken",
 }
 _SAID_BY_YARN = frozenset(fault.name for fault in faults.STATUSES.values())
@@ -113,7 +115,7 @@ def shortage(plan: JobPlan, snapshot: Snapshot, signs: Signs) -> str:
     """Return which roles are short of how many tasks, in which queue, and what was seen of their containers."""
     short = []
     for role in plan.roles:
-        missing = sum(not task.container_id for task in snapshot.role(role.name))
+        missing = sum(not task.up for task in snapshot.role(role.name))
         if missing:
             short.append(f"{missing} of {role.instances} {role.name}")
     given = len(signs.sightings)

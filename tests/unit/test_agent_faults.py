@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,6 +72,7 @@ def test_what_an_executor_reports(code: int, problem: str, whose: str, retry: bo
     ("code", "registered", "problem", "exit_code", "whose", "retry"),
     [
         # YARN's own statuses mean the same before and after the executor's registration
+        (-1, False, "container-refused", 137, PROGRAM, False),
         (-100, True, "node-lost", 137, PLATFORM, True),
         (-100, False, "node-lost", 137, PLATFORM, True),
         (-101, True, "disks-failed", 137, PLATFORM, True),
@@ -103,10 +105,10 @@ def test_what_an_executor_reports(code: int, problem: str, whose: str, retry: bo
         (137, False, "container-ended", 137, PLATFORM, True),
         (139, False, "container-ended", 139, PROGRAM, True),
         (143, False, "container-ended", 143, PLATFORM, True),
-        (1, False, "container-ended", 1, STORE, True),
-        (0, False, "container-ended", 76, STORE, True),
-        (-1, False, "container-ended", 76, STORE, True),
-        (None, False, "container-ended", 76, STORE, True),
+        (154, False, "container-ended", 154, PLATFORM, True),
+        (1, False, "container-ended", 1, PLATFORM, True),
+        (0, False, "container-ended", 76, PLATFORM, True),
+        (None, False, "container-ended", 76, PLATFORM, True),
     ],
 )
 def test_what_yarn_says(
@@ -116,6 +118,21 @@ def test_what_yarn_says(
     assert yarn_end(code, registered=registered) == (problem, exit_code)
     fault = faults.classify(exited(exit_code, problem, "yarn"))
     assert (fault.whose, fault.retry) == (whose, retry)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "java.util.concurrent.ExecutionException\nCaused by: ZipException: not in gzip format",
+        "Resource hdfs://nn/x changed on src filesystem - expected: 1, was: 2",
+        "Caused by: java.io.FileNotFoundException: File does not exist: /x",
+        "Caused by: org.apache.hadoop.security.AccessControlException: Permission denied: user=alice",
+    ],
+)
+def test_files_that_cannot_be_had_are_not_asked_for_again(said: str) -> None:
+    """A container whose files are broken, gone or forbidden ends for a reason that the next one would meet, too."""
+    fault = faults.classify(dataclasses.replace(exited(76, "container-ended", "yarn"), tail=said))
+    assert (fault.whose, fault.retry) == (STORE, False)
 
 
 @pytest.mark.parametrize("problem", ["task-silent", "registration-timeout"])
@@ -149,7 +166,7 @@ def test_every_signal_has_its_name() -> None:
 
 def test_every_status_of_yarn_has_a_name_among_the_problems() -> None:
     """A status becomes a problem of the same fault; only those that tell nothing more have none."""
-    assert set(STATUSES) - set(STATUS_PROBLEMS) == {-1, -1000}
+    assert set(STATUSES) - set(STATUS_PROBLEMS) == {-1000}
     for code, problem in STATUS_PROBLEMS.items():
         ours, theirs = PROBLEMS[problem], STATUSES[code]
         assert (ours.whose, ours.retry) == (theirs.whose, theirs.retry), code
