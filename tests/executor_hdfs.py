@@ -25,6 +25,8 @@ class FakeHdfs:
         slow: A write waits for this event, when there is one.
         denied: Paths that nobody may write to.
         breaks: The next so many reads break off half-way, as when a DataNode is killed.
+        datanodes: `http://host:port` -> IP address of other DataNodes, which are named before this one.
+        named: The DataNode of each answer that named one.
     """
 
     def __init__(self) -> None:
@@ -35,6 +37,8 @@ class FakeHdfs:
         self.slow = None
         self.denied = set()
         self.breaks = 0
+        self.datanodes = {}
+        self.named = []
         self.changed = threading.Condition()
         hdfs = self
 
@@ -113,7 +117,7 @@ class FakeHdfs:
         if operation in ("CREATE", "OPEN"):
             if operation == "OPEN" and self.files.get(path) is None:
                 return _error(404, "FileNotFoundException", f"File {path} not found.")
-            return 200, json.dumps({"Location": f"{self.address}/data{urllib.parse.quote(path)}"}).encode()
+            return self._data_place(path, query.get("excludedatanodes", "").split(","))
         return getattr(self, "_" + operation.lower())(path, query)
 
     def content(self, method, path, body):
@@ -126,6 +130,15 @@ class FakeHdfs:
             return _error(403, "AccessControlException", f'Permission denied: inode="{path}"\nmore')
         self.files[path] = body
         return 201, b""
+
+    def _data_place(self, path, excluded):
+        # A NameNode knows the DataNodes that it is to leave out by their IP addresses (Host2NodesMap).
+        there = {**self.datanodes, self.address: "127.0.0.1"}
+        left = [address for address, ip in there.items() if ip not in excluded]
+        if not left:
+            return _error(403, "IOException", "Failed to find datanode, suggest to check cluster health.")
+        self.named.append(left[0])
+        return 200, json.dumps({"Location": f"{left[0]}/data{urllib.parse.quote(path)}"}).encode()
 
     def _mkdirs(self, path, _query):
         parts = path.split("/")

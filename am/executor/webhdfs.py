@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import threading
 import time
 import typing
@@ -56,6 +57,11 @@ class Leash:
         """Let it end now."""
         self._cut.set()
 
+    def renew(self) -> None:
+        """Let it have no end again, for carrying anew."""
+        self._ends = float("inf")
+        self._cut.clear()
+
     def over(self) -> bool:
         """Return whether carrying has to end."""
         return self._cut.is_set() or time.monotonic() > self._ends
@@ -86,6 +92,7 @@ class Store:
         self._addresses = list(addresses)
         self._user = user
         self.leash = leash
+        self._failed = ""  # where content went last that no DataNode took, or gave
         self._connection: typing.Optional[http.client.HTTPConnection] = None
 
     def like(self) -> Store:
@@ -119,9 +126,9 @@ class Store:
 
     def write(self, path: str, content: typing.Iterable[bytes]) -> None:
         """Write a file, replacing one that is there; for the caller to repeat when it fails."""
-        answer = self._ask("PUT", path, {"op": "CREATE", "overwrite": "true", "noredirect": "true"}) or {}
+        place = self._data_place("PUT", path, {"op": "CREATE", "overwrite": "true"})
         headers = {"Content-Type": "application/octet-stream", "Transfer-Encoding": "chunked"}
-        connection, url = _connect(answer["Location"])
+        connection, url = _connect(place)
         try:
             connection.request("PUT", url, body=content, headers=headers, encode_chunked=True)
             response = connection.getresponse()
@@ -129,14 +136,15 @@ class Store:
             if response.status not in (http.client.OK, http.client.CREATED):
                 raise StoreError(f"{path} cannot be written: {_sentence(response.status, said)[1]}")
         except (OSError, http.client.HTTPException) as error:
+            self._failed = place
             raise StoreError(f"{path} cannot be written: {error or type(error).__name__}", lost=True) from error
         finally:
             connection.close()
 
     def read(self, path: str) -> typing.Iterator[bytes]:
         """Yield a file's content in chunks."""
-        answer = self._ask("GET", path, {"op": "OPEN", "noredirect": "true"}) or {}
-        connection, url = _connect(answer["Location"])
+        place = self._data_place("GET", path, {"op": "OPEN"})
+        connection, url = _connect(place)
         try:
             connection.request("GET", url)
             response = connection.getresponse()
@@ -147,12 +155,27 @@ class Store:
                 yield chunk
                 chunk = response.read(CHUNK_BYTES)
             if response.length:  # http.client takes an early end for the end when it reads in pieces
+                self._failed = place
                 sentence = f"{path} cannot be read: it broke off {response.length} bytes before its end"
                 raise StoreError(sentence, lost=True)
         except (OSError, http.client.HTTPException) as error:
+            self._failed = place
             raise StoreError(f"{path} cannot be read: {error or type(error).__name__}", lost=True) from error
         finally:
             connection.close()
+
+    def _data_place(self, method: str, path: str, query: typing.Dict[str, str]) -> str:
+        """Return where the NameNode sends content: to another DataNode than the one that failed last, if it has one."""
+        query = {**query, "noredirect": "true"}
+        if self._failed:
+            try:
+                answer = self._ask(method, path, {**query, "excludedatanodes": _names(self._failed)}) or {}
+                return str(answer["Location"])
+            except StoreError as error:
+                if error.lost:
+                    raise
+                self._failed = ""
+        return str((self._ask(method, path, query) or {})["Location"])
 
     def close(self) -> None:
         """Drop the kept connection."""
@@ -218,6 +241,16 @@ def _connect(address: str) -> typing.Tuple[http.client.HTTPConnection, str]:
     # A NameNode's Location has some characters escaped and others, such as umlauts, not.
     target = urllib.parse.quote(f"{parts.path}?{parts.query}", safe="/%?&=:+,;@!$'()*~")
     return kind(parts.hostname or "", parts.port, timeout=CALL_S), target
+
+
+def _names(address: str) -> str:
+    """Return a host as a NameNode may know it: by the name that it gave itself, by its IP addresses (Host2NodesMap)."""
+    host = urllib.parse.urlsplit(address).hostname or ""
+    try:
+        found = {str(line[4][0]) for line in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+    except OSError:
+        found = set()
+    return ",".join([host, *sorted(found - {host})])
 
 
 def _parse(body: bytes) -> typing.Dict[str, typing.Any]:

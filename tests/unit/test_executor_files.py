@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import socket
 import threading
 
 import pytest
@@ -61,6 +62,48 @@ def test_a_tree_arrives_whole(hdfs, carrier, tree):
     }
     assert "/jobs/1/output/hollow" in hdfs.files
     assert (carrier.files, carrier.bytes, carrier.moved_bytes, carrier.problems) == (4, 11, 11, [])
+
+
+@pytest.fixture
+def dead(hdfs):
+    """A DataNode that does not answer, and that the NameNode names first: by its name, as it knows its own."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.2", 0))
+        address = f"http://127.2:{held.getsockname()[1]}"  # a name of 127.0.0.2
+        hdfs.datanodes[address] = "127.0.0.2"
+        yield address
+
+
+def test_a_datanode_that_fails_is_left_out_the_next_time(hdfs, dead, carrier, tmp_path):
+    """The NameNode, which knows it by its IP address, names another one; also for the files after."""
+    for name in ("a", "b"):
+        (tmp_path / name).write_text(name)
+        carrier.upload("OUTPUT_DIR", str(tmp_path), "/out")
+    assert hdfs.text() == {"/out/a": "a", "/out/b": "b"}
+    assert carrier.problems == []
+    assert hdfs.named[:2] == [dead, hdfs.address]
+
+
+def test_a_file_is_read_from_another_datanode(hdfs, dead, store):
+    """The next try leaves out the one that failed, also when a read breaks off."""
+    hdfs.files["/f"] = b"x"
+    with pytest.raises(StoreError):
+        list(store.read("/f"))
+    assert list(store.read("/f")) == [b"x"]
+    store.close()
+    assert hdfs.named == [dead, hdfs.address]
+
+
+def test_the_only_datanode_is_tried_again(hdfs, store):
+    """Where the NameNode has no other, the one that failed may be back."""
+    hdfs.files["/f"] = b"x" * 100
+    hdfs.breaks = 1
+    with pytest.raises(StoreError):
+        list(store.read("/f"))
+    assert b"".join(store.read("/f")) == b"x" * 100
+    store.write("/g", [b"y"])
+    store.close()
+    assert hdfs.named == [hdfs.address] * 3
 
 
 def test_files_are_written_beside_and_renamed(hdfs, carrier, tmp_path):
