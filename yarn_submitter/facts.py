@@ -53,6 +53,8 @@ class Partition:
         am_limit: What all ApplicationMasters in it may use together; None when not known.
         am_used: What they use; None when not known.
         pending: What its applications have asked for and not got; None when not known.
+        most: Its greatest share as an amount; None when not known.
+        used: What its applications hold; None when not known.
     """
 
     label: str = ""
@@ -62,6 +64,26 @@ class Partition:
     am_limit: Amount | None = None
     am_used: Amount | None = None
     pending: Amount | None = None
+    most: Amount | None = None
+    used: Amount | None = None
+
+
+@dataclass(frozen=True)
+class UserShare:
+    """What one user holds of a queue, and what one user may hold; None when not known."""
+
+    name: str
+    used: Amount
+    limit: Amount | None = None
+
+
+@dataclass(frozen=True)
+class Pending:
+    """Containers that an application has asked for and not got, on nodes with a label (empty: without one)."""
+
+    amount: Amount
+    count: int = 1
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,6 +115,7 @@ class Queue:
         user_limit_factor: One user may have so many times `capacity_percent`; 0 when there is no such limit.
         submit_acls: Who may submit to it: its own lists and those above it, each `users groups` or `*`; empty when the
             scheduler does not say.
+        users: Who has applications in it.
     """
 
     name: str
@@ -118,6 +141,7 @@ class Queue:
     creates_children: bool = False
     user_limit_factor: float = 0.0
     submit_acls: tuple[str, ...] = ()
+    users: tuple[UserShare, ...] = ()
 
     def partition(self, label: str) -> Partition | None:
         """Return its part of the nodes of a label; None when it has none."""

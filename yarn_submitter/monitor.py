@@ -1,9 +1,13 @@
-"""What a person sees of a job: a fold over its events. Pure."""
+"""What a person sees of a job: a fold over its events. Pure.
+
+Folding one event costs the same for any number of tasks but for a copy of their table, so that jobs of thousands can be
+followed; only what happens to all tasks at once walks through them.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,11 +17,32 @@ from yarn_submitter.feed import AppSeen, Item
 from yarn_submitter.rest import App
 
 SCHEMA = 1
+_AM_LOST = "its ApplicationMaster was lost, and everything of the job with it"
 
 
 @dataclass(frozen=True)
 class TaskView:
-    """A task as it is now; times in seconds since the epoch, 0 when not yet."""
+    """A task as it is now, or one of its attempts as it ended; times in seconds since the epoch, 0 when not yet.
+
+    Attributes:
+        task: `role:index`.
+        state: One of am.contract.states.TASK_STATES.
+        attempt: Counts from 1; 0 before the first is heard of.
+        host: Where it runs.
+        container_id: YARN's.
+        node_http: host:port of its NodeManager's web server.
+        log_url: The NodeManager's page of its logs.
+        asked_s: When its container was asked for.
+        registered_s: When its executor was up.
+        started_s: Start of the user's command.
+        ended_s: End of the user's command.
+        exit_code: As a shell shows it.
+        problem: Id of docs/errors.md when the code is not simply the program's.
+        ports: Held for the framework.
+        nth: Which attempt in its container this is, from 1.
+        reason: Of an attempt that was followed by another one: why, a sentence.
+        earlier: The attempts before this one, oldest first.
+    """
 
     task: str
     state: str = states.NEW
@@ -31,6 +56,16 @@ class TaskView:
     exit_code: int | None = None
     problem: str = ""
     ports: tuple[int, ...] = ()
+    asked_s: float = 0.0
+    registered_s: float = 0.0
+    nth: int = 1
+    reason: str = ""
+    earlier: tuple[TaskView, ...] = ()
+
+    @property
+    def attempts(self) -> tuple[TaskView, ...]:
+        """Return every attempt that is known of, oldest first, this one last."""
+        return (*self.earlier, self) if self.attempt else self.earlier
 
 
 @dataclass(frozen=True)
@@ -46,6 +81,14 @@ class JobView:
         verdict: How it ended, or None.
         uploads: Task -> what became of its results.
         stopping: The newest word that the end is decided, or None.
+        registered: How many tasks are up, or have been in the attempt in which they ended.
+        round: How often all tasks were started together, from 1.
+        agent_attempt: Which ApplicationMaster the agent runs beside, from 1; 0 before it is up.
+        agent_s: When that was.
+        probing: The gang is complete and its tasks try to reach one another.
+        topologies: When the gang was complete, each time; seconds since the epoch.
+        released: Role that had to wait for others -> when its commands were let start.
+        avoided: Host -> why nothing is started there any more.
     """
 
     state: str
@@ -56,11 +99,19 @@ class JobView:
     verdict: events.JobEnded | None = None
     uploads: dict[str, events.TaskUploaded] = field(default_factory=dict)
     stopping: events.JobStopping | None = None
+    registered: int = 0
+    round: int = 1
+    agent_attempt: int = 0
+    agent_s: float = 0.0
+    probing: bool = False
+    topologies: tuple[float, ...] = ()
+    released: dict[str, float] = field(default_factory=dict)
+    avoided: dict[str, str] = field(default_factory=dict)
 
-    @property
-    def registered(self) -> int:
-        """Return how many tasks have been up."""
-        return sum(1 for task in self.tasks.values() if task.state != states.NEW)
+    def topology_s(self, task: TaskView) -> float:
+        """Return when an attempt was told of its peers; 0 when it was not, or joined those that ran."""
+        end_s = task.started_s or task.ended_s or float("inf")
+        return next((time_s for time_s in self.topologies if task.registered_s <= time_s <= end_s), 0.0)
 
 
 def begin(plan: JobPlan) -> JobView:
@@ -78,64 +129,191 @@ def fold(view: JobView, items: Iterable[Item]) -> JobView:
 
 
 def apply(view: JobView, item: Item) -> JobView:
-    """Return the view after one item."""
-    if isinstance(item, AppSeen):
-        return _app_seen(view, item.app)
-    if isinstance(item, events.JobEnded):
-        return _ended(view, item)
-    if view.verdict is not None:
+    """Return the view after one item; after the verdict, only what the ResourceManager says is new."""
+    if view.verdict is not None and not isinstance(item, AppSeen):
         return view
-    if isinstance(item, events.AgentStarted):
-        return dataclasses.replace(view, state=states.GATHERING, waiting="")
-    if isinstance(item, events.Waiting):
-        return dataclasses.replace(view, waiting=item.reason)
-    if isinstance(item, events.GangComplete):
-        return dataclasses.replace(view, state=states.RUNNING, waiting="")
-    if isinstance(item, events.JobStopping):
-        return dataclasses.replace(view, state=states.STOPPING, waiting=item.reason, stopping=item)
-    if isinstance(item, events.TaskUploaded):
-        return dataclasses.replace(view, uploads={**view.uploads, item.task: item})
-    return _task_event(view, item)
+    step = _STEPS.get(type(item))
+    return view if step is None else step(view, item)
 
 
-def _app_seen(view: JobView, app: App | None) -> JobView:
-    state = view.state
+def _app_seen(view: JobView, item: AppSeen) -> JobView:
+    app, state = item.app, view.state
     if app is not None and app.state == "RUNNING" and state == states.ACCEPTED:
         state = states.STARTING
     return dataclasses.replace(view, app=app, state=state)
 
 
-def _task_event(view: JobView, item: Any) -> JobView:
-    before = view.tasks.get(item.task, TaskView(item.task))
-    if isinstance(item, events.TaskRegistered):
-        where = (item.host, item.container_id, item.node_http, item.log_url)
-        after = TaskView(item.task, states.READY, item.attempt, *where, ports=item.ports)
-    elif isinstance(item, events.TaskStarted):
-        after = dataclasses.replace(before, state=states.RUNNING, started_s=item.time)
-    elif isinstance(item, events.TaskExited):
-        needed = view.tracked.get(split_task(item.task)[0], True) and not _succeeded(view)
-        state = states.state_at_exit(item.code, item.problem, item.stopped, needed)
-        after = dataclasses.replace(
-            before, state=state, ended_s=item.time, exit_code=item.code, host=item.host, problem=item.problem
-        )
-    else:
-        return view
-    return dataclasses.replace(view, tasks={**view.tasks, item.task: after})
+def _agent_started(view: JobView, item: events.AgentStarted) -> JobView:
+    tasks = view.tasks
+    if view.agent_attempt and item.attempt > view.agent_attempt:  # every container is gone
+        tasks = {
+            name: task if task.state in states.TASK_ENDED else _again(task, task.attempt + 1, item.time, _AM_LOST)
+            for name, task in tasks.items()
+        }
+    tasks = {
+        name: task if task.asked_s else dataclasses.replace(task, asked_s=item.time) for name, task in tasks.items()
+    }
+    state = states.GATHERING if view.stopping is None else view.state
+    view = _with_tasks(view, tasks)
+    return dataclasses.replace(
+        view, state=state, waiting="", agent_attempt=item.attempt, agent_s=item.time, probing=False
+    )
+
+
+def _waiting(view: JobView, item: events.Waiting) -> JobView:
+    return dataclasses.replace(view, waiting=item.reason)
+
+
+def _gang_probing(view: JobView, _: events.GangProbing) -> JobView:
+    return dataclasses.replace(view, probing=True, waiting="")
+
+
+def _gang_complete(view: JobView, item: events.GangComplete) -> JobView:
+    times = (*view.topologies, item.time)
+    return dataclasses.replace(view, state=states.RUNNING, waiting="", probing=False, topologies=times)
+
+
+def _role_released(view: JobView, item: events.RoleReleased) -> JobView:
+    return dataclasses.replace(view, released={**view.released, item.role: item.time})
+
+
+def _gang_released(view: JobView, item: events.GangReleased) -> JobView:
+    tasks = {
+        name: task
+        if task.state in states.TASK_ENDED
+        else TaskView(name, attempt=task.attempt, asked_s=item.again_at, earlier=task.earlier)
+        for name, task in view.tasks.items()
+    }
+    return dataclasses.replace(_with_tasks(view, tasks), probing=False, waiting=item.reason)
+
+
+def _job_restarting(view: JobView, item: events.JobRestarting) -> JobView:
+    return dataclasses.replace(
+        view, state=states.RESTARTING, round=item.round, waiting=item.reason, probing=False, released={}
+    )
+
+
+def _host_avoided(view: JobView, item: events.HostAvoided) -> JobView:
+    return dataclasses.replace(view, avoided={**view.avoided, item.host: item.reason})
+
+
+def _stopping(view: JobView, item: events.JobStopping) -> JobView:
+    return dataclasses.replace(view, state=states.STOPPING, waiting=item.reason, stopping=item)
+
+
+def _uploaded(view: JobView, item: events.TaskUploaded) -> JobView:
+    return dataclasses.replace(view, uploads={**view.uploads, item.task: item})
+
+
+def _registered(view: JobView, item: events.TaskRegistered) -> JobView:
+    before = _task(view, item.task)
+    if before.attempt and before.attempt < item.attempt:
+        before = _again(before, item.attempt, item.time, "")
+    last = before.earlier[-1] if before.earlier else None
+    after = TaskView(
+        item.task,
+        states.READY,
+        item.attempt,
+        item.host,
+        item.container_id,
+        item.node_http,
+        item.log_url,
+        ports=item.ports,
+        asked_s=before.asked_s,
+        registered_s=item.time,
+        nth=last.nth + 1 if last is not None and last.container_id == item.container_id else 1,
+        earlier=before.earlier,
+    )
+    return _with_task(view, after)
+
+
+def _started(view: JobView, item: events.TaskStarted) -> JobView:
+    before = _task(view, item.task)
+    attempt = before.attempt or item.attempt
+    return _with_task(view, dataclasses.replace(before, state=states.RUNNING, attempt=attempt, started_s=item.time))
+
+
+def _exited(view: JobView, item: events.TaskExited) -> JobView:
+    needed = view.tracked.get(split_task(item.task)[0], True) and not _succeeded(view)
+    end: dict[str, Any] = {
+        "state": states.state_at_exit(item.code, item.problem, item.stopped, needed),
+        "ended_s": item.time,
+        "exit_code": item.code,
+        "host": item.host,
+        "problem": item.problem,
+    }
+    before = _task(view, item.task)
+    if item.attempt < before.attempt and before.earlier:  # word of it came after the next one was begun
+        last = dataclasses.replace(before.earlier[-1], **end)
+        return _with_task(view, dataclasses.replace(before, earlier=(*before.earlier[:-1], last)))
+    return _with_task(view, dataclasses.replace(before, attempt=item.attempt, **end))
+
+
+def _restarting(view: JobView, item: events.TaskRestarting) -> JobView:
+    return _with_task(view, _again(_task(view, item.task), item.attempt, item.time, item.reason))
+
+
+def _ended(view: JobView, verdict: events.JobEnded) -> JobView:
+    tasks = {
+        name: task if task.state in states.TASK_ENDED else dataclasses.replace(task, state=states.KILLED)
+        for name, task in view.tasks.items()
+    }
+    return dataclasses.replace(view, state=verdict.state, tasks=tasks, verdict=verdict, waiting="", probing=False)
+
+
+_STEPS: dict[type, Callable[[JobView, Any], JobView]] = {
+    AppSeen: _app_seen,
+    events.AgentStarted: _agent_started,
+    events.Waiting: _waiting,
+    events.GangProbing: _gang_probing,
+    events.GangComplete: _gang_complete,
+    events.RoleReleased: _role_released,
+    events.GangReleased: _gang_released,
+    events.JobRestarting: _job_restarting,
+    events.HostAvoided: _host_avoided,
+    events.JobStopping: _stopping,
+    events.TaskUploaded: _uploaded,
+    events.TaskRegistered: _registered,
+    events.TaskStarted: _started,
+    events.TaskExited: _exited,
+    events.TaskRestarting: _restarting,
+    events.JobEnded: _ended,
+}
+
+
+def _task(view: JobView, name: str) -> TaskView:
+    """Return a task; a newer agent may have some that the plan has not."""
+    return view.tasks.get(name) or TaskView(name)
+
+
+def _again(task: TaskView, attempt: int, time_s: float, reason: str) -> TaskView:
+    """Return a task whose next attempt is asked for; the one before is kept when it had a container or an end."""
+    earlier = task.earlier
+    if task.container_id or task.ended_s:
+        state = task.state if task.state in states.TASK_ENDED else states.KILLED
+        earlier = (*earlier, dataclasses.replace(task, state=state, reason=reason, earlier=()))
+    elif earlier and reason and earlier[-1].reason in ("", _AM_LOST):
+        earlier = (*earlier[:-1], dataclasses.replace(earlier[-1], reason=reason))
+    return TaskView(task.task, attempt=attempt, asked_s=time_s, earlier=earlier)
+
+
+def _with_task(view: JobView, after: TaskView) -> JobView:
+    before = view.tasks.get(after.task)
+    was_up = before is not None and before.state != states.NEW
+    tasks = view.tasks.copy()
+    tasks[after.task] = after
+    registered = view.registered + (after.state != states.NEW) - was_up
+    return dataclasses.replace(view, tasks=tasks, registered=registered)
+
+
+def _with_tasks(view: JobView, tasks: dict[str, TaskView]) -> JobView:
+    registered = sum(task.state != states.NEW for task in tasks.values())
+    return dataclasses.replace(view, tasks=tasks, registered=registered)
 
 
 def _succeeded(view: JobView) -> bool:
     verdict = view.stopping.verdict if view.stopping is not None else None
     return verdict is not None and verdict.state == states.SUCCEEDED
-
-
-def _ended(view: JobView, verdict: events.JobEnded) -> JobView:
-    if view.verdict is not None:
-        return view
-    tasks = {
-        name: task if task.state in states.TASK_ENDED else dataclasses.replace(task, state=states.KILLED)
-        for name, task in view.tasks.items()
-    }
-    return dataclasses.replace(view, state=verdict.state, tasks=tasks, verdict=verdict, waiting="")
 
 
 def links(view: JobView, plan: JobPlan) -> dict[str, str]:
@@ -157,7 +335,7 @@ def queue_of(view: JobView, plan: JobPlan) -> str:
 
 def document(view: JobView, plan: JobPlan, application_id: str) -> dict[str, Any]:
     """Return the view as JSON values (schema 1, see docs/json.md)."""
-    verdict = view.verdict
+    verdict, app = view.verdict, view.app
     return {
         "schema": SCHEMA,
         "id": plan.id,
@@ -168,28 +346,50 @@ def document(view: JobView, plan: JobPlan, application_id: str) -> dict[str, Any
         "framework": plan.framework,
         "state": view.state,
         "waiting": view.waiting,
+        "round": view.round,
+        "agent_attempt": view.agent_attempt,
         "exit_code": verdict.exit_code if verdict else None,
         "origin": verdict.origin if verdict else None,
         "problem": (verdict.problem or None) if verdict else None,
         "message": verdict.message if verdict else None,
+        "advice": (verdict.advice or None) if verdict else None,
         "failed_task": (verdict.task or None) if verdict else None,
+        "failed_host": (verdict.host or None) if verdict else None,
         "input_path": plan.input_path,
         "checkpoint_path": plan.checkpoint_path,
         "saved_model_path": plan.saved_model_path,
         "job_dir": plan.job_dir,
         "links": [{"label": label, "url": url} for label, url in links(view, plan).items()],
+        "avoided_hosts": [{"host": host, "reason": reason} for host, reason in view.avoided.items()],
+        "timing": {
+            "submitted_s": (app.started_s if app else 0) or None,
+            "launched_s": (app.launched_s if app else 0) or None,
+            "agent_s": view.agent_s or None,
+            "complete_s": list(view.topologies),
+            "stopping_s": view.stopping.time if view.stopping else None,
+            "ended_s": verdict.time if verdict else None,
+        },
         "tasks": [
-            {
-                "task": task.task,
-                "state": task.state,
-                "attempt": task.attempt,
-                "host": task.host,
-                "container_id": task.container_id,
-                "log_url": task.log_url,
-                "started_s": task.started_s or None,
-                "ended_s": task.ended_s or None,
-                "exit_code": task.exit_code,
-            }
+            {**_attempt_document(view, task), "attempts": [_attempt_document(view, one) for one in task.attempts]}
             for task in view.tasks.values()
         ],
+    }
+
+
+def _attempt_document(view: JobView, task: TaskView) -> dict[str, Any]:
+    return {
+        "task": task.task,
+        "state": task.state,
+        "attempt": task.attempt,
+        "host": task.host,
+        "container_id": task.container_id,
+        "log_url": task.log_url,
+        "asked_s": task.asked_s or None,
+        "registered_s": task.registered_s or None,
+        "topology_s": view.topology_s(task) or None,
+        "started_s": task.started_s or None,
+        "ended_s": task.ended_s or None,
+        "exit_code": task.exit_code,
+        "problem": task.problem or None,
+        "reason": task.reason,
     }

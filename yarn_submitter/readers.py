@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from yarn_submitter.facts import Amount, Label, Node, Partition, Queue, total
+from yarn_submitter.facts import Amount, Label, Node, Partition, Pending, Queue, UserShare, total
 
 # Either right lets a user submit (RMAppManager.createAndPopulateNewRMApp), in the queue or in one above it.
 _SUBMITTERS = ("SUBMIT_APP", "ADMINISTER_QUEUE")
@@ -154,6 +154,7 @@ def _capacity_queues(data: dict[str, Any], parent: str, acls: tuple[str, ...]) -
         creates_children=data.get("autoCreateChildQueueEnabled") is True
         or text(data, "autoCreationEligibility") in ("legacy", "flexible"),
         submit_acls=acls,
+        users=tuple(_users(data)),
     )
     for child in children:
         yield from _capacity_queues(child, path, acls)
@@ -176,7 +177,42 @@ def _partitions(data: dict[str, Any]) -> Iterator[Partition]:
             am_limit=amount(usage.get("amLimit")),
             am_used=amount(usage.get("amUsed")),
             pending=amount(usage.get("pending")),
+            most=amount(part.get("effectiveMaxResource")),
+            used=amount(usage.get("used")),
         )
+
+
+def _users(data: dict[str, Any]) -> Iterator[UserShare]:
+    for user in items(data, "users", "user"):
+        used = amount(user.get("resourcesUsed")) or Amount()
+        yield UserShare(text(user, "username"), used, amount(user.get("userResourceLimit")))
+
+
+def pending(data: Any) -> tuple[Pending, ...]:
+    """Return what an application waits for: of its requests those for any node, which hold all there is to come."""
+    return tuple(
+        Pending(
+            amount(request.get("capability")) or Amount(),
+            integer(request, "numContainers"),
+            text(request, "nodeLabelExpression"),
+        )
+        for request in items(data, "resourceRequests")
+        if text(request, "resourceName") == "*" and integer(request, "numContainers") > 0
+    )
+
+
+def activities(data: Any) -> tuple[str, ...]:
+    """Return the scheduler's words about an application, each once, from its answer about activities."""
+    found: dict[str, None] = {}
+    todo = items(data, "appActivities", "allocations")
+    while todo:
+        one = todo.pop(0)
+        if text(one, "diagnostic"):
+            found[text(one, "diagnostic").strip()] = None
+        # Hadoop >= 3.3; before, requests lay below `requestAllocation` and nodes below `allocationAttempt`.
+        for name in ("children", "requestAllocation", "allocationAttempt"):
+            todo += items(one, name)
+    return tuple(found)
 
 
 def _min_allocation(data: dict[str, Any]) -> Amount | None:

@@ -13,9 +13,22 @@ from typing import Any
 from urllib.parse import quote
 
 from yarn_submitter.errors import DeniedError, InternalError, Problem, UnreachableError, UsageError
-from yarn_submitter.facts import Amount, Label, Node, Queue, total
+from yarn_submitter.facts import Amount, Label, Node, Pending, Queue, total
 from yarn_submitter.hadoopconf import HadoopConf
-from yarn_submitter.readers import amount, integer, items, labels, member, node, number, queues, text, words
+from yarn_submitter.readers import (
+    activities,
+    amount,
+    integer,
+    items,
+    labels,
+    member,
+    node,
+    number,
+    pending,
+    queues,
+    text,
+    words,
+)
 from yarn_submitter.web import Answer, Doors, Service, Web
 
 ENDED = frozenset(("FINISHED", "FAILED", "KILLED"))
@@ -48,6 +61,7 @@ class App:
         allocated: What it holds now.
         containers: How many it holds now.
         log_aggregation: DISABLED, NOT_START, RUNNING, RUNNING_WITH_FAILURE, SUCCEEDED, FAILED or TIME_OUT.
+        pending: What it waits for; empty in lists, which do not tell it.
     """
 
     id: str
@@ -70,11 +84,18 @@ class App:
     allocated: Amount
     containers: int
     log_aggregation: str
+    pending: tuple[Pending, ...] = ()
 
     @property
     def ended(self) -> bool:
         """Return whether it has ended."""
         return self.state in ENDED
+
+    @property
+    def am_attempt(self) -> int:
+        """Return which of its ApplicationMasters the newest is, from 1; 0 before it has one."""
+        number = self.am_container.split("_")[-2:-1]
+        return int(number[0]) if number and number[0].isdigit() else 0
 
 
 @dataclass(frozen=True)
@@ -193,6 +214,16 @@ class ResourceManager:
         answer = self._send("GET", "/get-node-labels", missing_ok=True)
         return None if answer is None else labels(answer)
 
+    def activities(self, app_id: str) -> tuple[str, ...]:
+        """Return why the scheduler gave an application nothing, in its words, and have it look again for some seconds.
+
+        What it tells was recorded after an earlier call: none at the first, none before Hadoop 3.3, none when another
+        scheduler is used.
+        """
+        path = f"/scheduler/app-activities/{quote(app_id)}"
+        asked = {"groupBy": "diagnostic", "summarize": "true", "limit": "1"}
+        return activities(self._send("GET", path, asked, missing_ok=True))
+
     def cluster_info(self) -> ClusterInfo:
         """Return version and state of the active ResourceManager."""
         data = member(self._send("GET", "/info"), "clusterInfo")
@@ -293,6 +324,7 @@ def _app(data: Any) -> App:
         allocated=_allocated(data),
         containers=max(0, integer(data, "runningContainers")),
         log_aggregation=text(data, "logAggregationStatus"),
+        pending=pending(data),
     )
 
 

@@ -19,7 +19,7 @@ from fakes import SECRET, AgentThread, plan, role, write_job_files
 
 from am.contract import events, states, wire
 from am.contract.codec import to_json
-from am.contract.job import FORMAT, JobPlan, Limits, access_file, agent_file, history_dir
+from am.contract.job import FATAL, FORMAT, JobPlan, Limits, access_file, agent_file, history_dir
 from yarn_submitter.feed import Feed
 from yarn_submitter.job import Job
 from yarn_submitter.monitor import JobView, begin, document, fold
@@ -101,7 +101,7 @@ def test_what_an_older_version_leaves_out_has_its_default() -> None:
         Limits(),
         (),
         1,
-        "fail",
+        FATAL,
     )
     assert all(events.from_line(line) for line in lines("older"))
     for kind, message in json.loads(text("older", "wire.json")).items():

@@ -10,12 +10,19 @@ from client_fakes import job_plan
 
 from am.contract import states
 from am.contract.events import (
+    KINDS,
     AgentStarted,
     GangComplete,
+    GangProbing,
+    GangReleased,
+    HostAvoided,
     JobEnded,
+    JobRestarting,
     JobStopping,
+    RoleReleased,
     TaskExited,
     TaskRegistered,
+    TaskRestarting,
     TaskStarted,
     TaskUploaded,
     Waiting,
@@ -31,6 +38,7 @@ UP = AgentStarted(10.0, 1, "nm1", 20001, "application_1_0001")
 REGISTERED = TaskRegistered(11.0, "worker:0", 1, "container_2", "nm2", "nm2:8042", "http://nm2:8042/logs")
 STARTED = TaskStarted(12.0, "worker:0", 1, 77)
 GANG = GangComplete(12.0, {"worker": ("nm2:2222",)})
+PROBING = GangProbing(11.5, {"worker": ("nm2:2223",)})
 GOOD = JobEnded(30.0, states.SUCCEEDED, 0, "task", "", "all is well")
 BAD = JobEnded(31.0, states.FAILED, 3, "task", "task-failed", "worker:0 failed", "worker:0", "nm2", "last words")
 
@@ -108,7 +116,8 @@ def test_a_worker_stopped_after_the_jobs_success_is_finished() -> None:
 def test_a_tasks_life() -> None:
     """Container, host, times and code are kept as they become known."""
     view = fold(begin(PLAN), [UP, REGISTERED])
-    ready = TaskView("worker:0", states.READY, 1, "nm2", "container_2", "nm2:8042", "http://nm2:8042/logs")
+    where = ("nm2", "container_2", "nm2:8042", "http://nm2:8042/logs")
+    ready = TaskView("worker:0", states.READY, 1, *where, asked_s=10.0, registered_s=11.0)
     assert view.tasks["worker:0"] == ready
     assert view.registered == 1
     view = fold(view, [GANG, STARTED])
@@ -173,29 +182,49 @@ def test_the_document_of_a_live_job() -> None:
         "framework": "tensorflow",
         "state": "RUNNING",
         "waiting": "",
+        "round": 1,
+        "agent_attempt": 1,
         "exit_code": None,
         "origin": None,
         "problem": None,
         "message": None,
+        "advice": None,
         "failed_task": None,
+        "failed_host": None,
         "input_path": "",
         "checkpoint_path": PLAN.checkpoint_path,
         "saved_model_path": PLAN.saved_model_path,
         "job_dir": PLAN.job_dir,
         "links": [],
+        "avoided_hosts": [],
+        "timing": {
+            "submitted_s": 1.0,
+            "launched_s": None,
+            "agent_s": 10.0,
+            "complete_s": [12.0],
+            "stopping_s": None,
+            "ended_s": None,
+        },
         "tasks": found["tasks"],
     }
-    assert found["tasks"][1] == {
+    attempt = {
         "task": "worker:0",
         "state": "RUNNING",
         "attempt": 1,
         "host": "nm2",
         "container_id": "container_2",
         "log_url": "http://nm2:8042/logs",
+        "asked_s": 10.0,
+        "registered_s": 11.0,
+        "topology_s": 12.0,
         "started_s": 12.0,
         "ended_s": None,
         "exit_code": None,
+        "problem": None,
+        "reason": "",
     }
+    assert found["tasks"][1] == {**attempt, "attempts": [attempt]}
+    assert found["tasks"][0]["attempts"] == []
 
 
 @pytest.mark.parametrize(
@@ -212,10 +241,16 @@ def test_the_document_of_an_ended_job(verdict: JobEnded, words: list[Any]) -> No
 
 
 def test_every_event_is_folded() -> None:
-    """No kind of event falls through: each changes the view of a fresh job, or says nothing to show."""
+    """No kind of event falls through: each changes the view of a fresh job."""
     view: JobView = begin(PLAN)
-    for item in (UP, REGISTERED, GANG, STARTED, exited("worker:0", 0), TaskUploaded(1.0, "chief:0", 1, 1, 1),
-                 Waiting(1.0, "x"), JobStopping(1.0, "x"), GOOD, app("RUNNING")):  # fmt: skip
+    happenings: tuple[Any, ...] = (
+        *(UP, REGISTERED, PROBING, GANG, STARTED, exited("worker:0", 0), TaskUploaded(1.0, "chief:0", 1, 1, 1)),
+        *(JobRestarting(1.0, 2, "x"), TaskRestarting(1.0, "worker:0", 2, "x", keeps=True), RoleReleased(1.0, "worker")),
+        *(GangReleased(1.0, 1, "x", 5.0), HostAvoided(1.0, "nm3", "x"), Waiting(1.0, "x"), JobStopping(1.0, "x")),
+        *(GOOD, app("RUNNING")),
+    )
+    assert {type(item).__name__ for item in happenings} == {*KINDS, "AppSeen"}
+    for item in happenings:
         assert apply(view, item) != view, item
 
 
@@ -232,3 +267,105 @@ def test_links_name_hosts_that_are_known() -> None:
         {"label": "UI", "url": "https://nm2:8443"},
         {"label": "Board", "url": "http://nm2:2222"},
     ]
+
+
+def again(attempt: int, task: str = "worker:0", *, keeps: bool = True) -> TaskRestarting:
+    """Return that a task starts again."""
+    return TaskRestarting(21.0, task, attempt, f"{task} failed with code 3", keeps)
+
+
+def test_a_task_that_starts_again_keeps_what_was() -> None:
+    """Each attempt has its host, times, code and the reason why another one followed; the newest is the task."""
+    view = fold(begin(PLAN), [UP, REGISTERED, GANG, STARTED, exited("worker:0", 3), again(2)])
+    task = view.tasks["worker:0"]
+    assert (task.state, task.attempt, task.exit_code, view.state, view.registered) == ("NEW", 2, None, "RUNNING", 0)
+    (first,) = task.earlier
+    assert (first.state, first.attempt, first.host, first.started_s, first.ended_s, first.exit_code, first.reason) == (
+        *("FAILED", 1, "nm2", 12.0, 20.0, 3),
+        "worker:0 failed with code 3",
+    )
+    assert first.log_url == "http://nm2:8042/logs"
+    second = dataclasses.replace(REGISTERED, time=22.0, attempt=2)
+    elsewhere = dataclasses.replace(REGISTERED, time=25.0, attempt=3, container_id="container_9", host="nm3")
+    items: list[Any] = [
+        second,
+        TaskStarted(23.0, "worker:0", 2, 78),
+        exited("worker:0", 1),
+        again(3, keeps=False),
+        elsewhere,
+    ]
+    task = fold(view, items).tasks["worker:0"]
+    assert [(one.attempt, one.container_id, one.nth) for one in task.attempts] == [
+        *[(1, "container_2", 1), (2, "container_2", 2)],
+        (3, "container_9", 1),
+    ]
+    assert [one.asked_s for one in task.attempts] == [10.0, 21.0, 21.0]
+
+
+def test_a_job_that_starts_again() -> None:
+    """It is RESTARTING until the gang is complete once more; every task gets its next attempt."""
+    view = fold(begin(PLAN), [UP, REGISTERED, GANG, STARTED, JobRestarting(20.0, 2, "worker:1 failed", "worker:1")])
+    assert (view.state, view.round, view.waiting) == (states.RESTARTING, 2, "worker:1 failed")
+    end = exited("worker:0", 143, stopped=True)
+    view = fold(view, [end, again(2), dataclasses.replace(REGISTERED, time=22.0, attempt=2)])
+    assert (view.state, view.tasks["worker:0"].earlier[0].state) == (states.RESTARTING, states.KILLED)
+    view = apply(view, GangComplete(23.0, {}))
+    assert (view.state, view.waiting, view.topologies) == (states.RUNNING, "", (12.0, 23.0))
+    task = view.tasks["worker:0"]
+    assert [view.topology_s(one) for one in task.attempts] == [12.0, 23.0]
+
+
+def test_a_second_agent_finds_no_container() -> None:
+    """What had not ended starts anew; word of the lost attempt's end may come later."""
+    done = exited("chief:0", 0)
+    view = fold(begin(PLAN), [UP, REGISTERED, GANG, STARTED, done, dataclasses.replace(UP, time=25.0, attempt=2)])
+    assert (view.state, view.agent_attempt, view.registered) == (states.GATHERING, 2, 1)
+    assert view.tasks["chief:0"].state == states.SUCCEEDED
+    lost = dataclasses.replace(exited("worker:0", 137, problem="am-lost"), time=24.0, witness="yarn")
+    view = fold(view, [lost, again(2, keeps=False)])
+    task = view.tasks["worker:0"]
+    assert (task.state, task.attempt, len(task.earlier)) == (states.NEW, 2, 1)
+    assert (task.earlier[0].exit_code, task.earlier[0].ended_s) == (137, 24.0)
+
+
+def test_a_second_agent_repeats_the_end() -> None:
+    """The first verdict counts, and a decision that was made stays made."""
+    stopping = JobStopping(25.0, "worker:0 failed")
+    view = fold(begin(PLAN), [UP, GANG, stopping, dataclasses.replace(UP, time=26.0, attempt=2)])
+    assert view.state == states.STOPPING
+    assert fold(view, [BAD, dataclasses.replace(UP, time=40.0, attempt=2), GOOD]).verdict == BAD
+
+
+def test_a_gang_that_is_given_back() -> None:
+    """Nobody is up any more; why is what the job waits for, and an attempt that never began is none."""
+    view = fold(begin(PLAN), [UP, REGISTERED, PROBING])
+    assert (view.probing, view.registered) == (True, 1)
+    view = apply(view, GangReleased(20.0, 1, "3 of 4 tasks had no container", 40.0))
+    assert (view.state, view.registered, view.probing) == (states.GATHERING, 0, False)
+    assert view.waiting == "3 of 4 tasks had no container"
+    view = apply(view, dataclasses.replace(REGISTERED, time=41.0, container_id="container_7"))
+    assert [(one.container_id, one.nth) for one in view.tasks["worker:0"].attempts] == [("container_7", 1)]
+
+
+def test_thousands_of_tasks_are_folded_in_time() -> None:
+    """One event of a job of 5,000 tasks does not walk through them: all of a life is folded in seconds."""
+    plan = dataclasses.replace(PLAN, roles=(dataclasses.replace(PLAN.roles[1], instances=5000),))
+    up = [dataclasses.replace(REGISTERED, task=f"worker:{index}") for index in range(5000)]
+    view = fold(begin(plan), [UP, *up, GANG])
+    assert view.registered == 5000
+    walked: list[Any] = []
+
+    class Watched(dict[str, TaskView]):
+        def values(self) -> Any:
+            walked.append("values")
+            return super().values()
+
+        def items(self) -> Any:
+            walked.append("items")
+            return super().items()
+
+        def copy(self) -> Any:
+            return Watched(self)
+
+    view = fold(dataclasses.replace(view, tasks=Watched(view.tasks)), [STARTED, exited("worker:0", 3), again(2), up[0]])
+    assert walked == []
