@@ -6,7 +6,9 @@ names (`noredirect=true`), so that we know and say which DataNode did not answer
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -147,7 +149,7 @@ class WebHdfs:
         asked = {**params, "noredirect": "true"}
         if failed is not None:
             try:
-                avoid = {**asked, "excludedatanodes": urlsplit(failed.url).hostname or ""}
+                avoid = {**asked, "excludedatanodes": ",".join(_names(failed.url))}
                 return text(self.call(method, path, op, avoid), "Location")
             except (StagingError, DeniedError):
                 if method != "GET" or not self._lives(failed.url):
@@ -198,6 +200,15 @@ def _first_failure(before: NoAnswerError | None, error: NoAnswerError, path: str
     if before is not None:
         raise _no_datanode(error, path) from None
     return error
+
+
+def _names(url: str) -> list[str]:
+    """Return a DataNode as a NameNode may know it: by its name, by its IP addresses (HDFS's Host2NodesMap)."""
+    host = urlsplit(url).hostname or ""
+    found: set[str] = set()
+    with contextlib.suppress(OSError):
+        found = {str(line[4][0]) for line in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+    return [host, *sorted(found - {host})]
 
 
 def _no_datanode(error: NoAnswerError, path: str) -> UnreachableError:

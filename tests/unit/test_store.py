@@ -50,14 +50,15 @@ def test_upload_survives_one_dead_datanode(tmp_path):
     local.write_bytes(b"0123456789" * 1000)
     sent: list[int] = []
     with serving(lambda request: Reply(201, b"")) as data:
-        places = [f"http://{closed_port()}/x?op=CREATE", f"{data.url}/x?op=CREATE"]
+        dead = f"127.2:{closed_port().rpartition(':')[2]}"  # a name of 127.0.0.2: the NameNode knows it by the latter
+        places = [f"http://{dead}/x?op=CREATE", f"{data.url}/x?op=CREATE"]
 
         def answer(request: Request) -> Reply:
             return location(places.pop(0)) if request.params["op"] == "CREATE" else Reply()
 
         with serving(answer) as name:
             HdfsStore(conf_for(name.url), "ada").upload(local, "/a/file", sent.append)
-        assert name.asked[1].params["excludedatanodes"] == "127.0.0.1"
+        assert name.asked[1].params["excludedatanodes"] == "127.2,127.0.0.2"
         assert [request.params["op"] for request in name.asked] == ["CREATE", "CREATE", "RENAME"]
     assert sum(sent) == 10000
     assert data.asked[0].body == local.read_bytes()
