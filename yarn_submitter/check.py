@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +13,19 @@ from yarn_submitter.caps import over_caps
 from yarn_submitter.envpack.check import archive_problems, inspect_archive
 from yarn_submitter.errors import DeniedError, Problem, SubmitterError, UsageError
 from yarn_submitter.findings import NOTE, REFUSED, Finding
-from yarn_submitter.localfiles import LocalFile
+from yarn_submitter.localfiles import LocalFile, tree_members
 from yarn_submitter.preflight import image_of, judge, with_instances
 from yarn_submitter.preflight_places import HOME, INPUT, LOCALIZATION, OUTPUT, Want
 from yarn_submitter.probe import Questions, ask, start
+from yarn_submitter.remotes import INPUT_NAME
 from yarn_submitter.site import Site
-from yarn_submitter.spec import RUNNABLE, JobSpec, Localization
+from yarn_submitter.spec import JobSpec, Localization
 from yarn_submitter.store import store_path
 from yarn_submitter.yarn import launch_problems
 
 SCHEMA = 1
 _RIGHTS = ("home-denied", "input-denied", "localization-denied", "output-denied")
+_HERE = "./"
 _SEVERAL = "*?[{,"  # letters of a path that stands for several
 
 
@@ -149,12 +152,12 @@ def _localizations(spec: JobSpec) -> list[Localization]:
 def _own_findings(spec: JobSpec, files: Mapping[str, LocalFile], site: Site) -> Iterator[Finding]:
     """Yield what this machine knows of the job by itself."""
     yield from _one("programs", "", "java and yarn", "found", launch_problems(site.environ))
-    yield from _framework(spec)
     yield from _one("site", "", "what the site allows", "yes", over_caps(spec, site.settings))
     for path in dict.fromkeys(item.remote for item in _localizations(spec) if item.archive):
         if path in files and not files[path].is_tree:
             problems = archive_problems(inspect_archive(Path(path)), needs_python=False)
             yield from _one("archive", path, "unpacks on every node", "yes", problems)
+    yield from _secret_files(spec, files)
     yield from _without_image(spec)
     yield from _kerberos(spec, site)
 
@@ -167,13 +170,20 @@ def _one(question: str, about: str, asked: str, available: str, problems: Sequen
         yield Finding(question, about, asked, available)
 
 
-def _framework(spec: JobSpec) -> Iterator[Finding]:
-    runnable = " and ".join(RUNNABLE)
-    problems = []
-    if spec.framework not in RUNNABLE:
-        sentence = f"This version runs {runnable}, not {spec.framework}."
-        problems = [Problem("framework-not-yet", sentence, "", "--dry_run works")]
-    yield from _one("framework", "", spec.framework, runnable, problems)
+def _secret_files(spec: JobSpec, files: Mapping[str, LocalFile]) -> Iterator[Finding]:
+    """Yield a refusal for each secret file of a name that something else brings into the working directory."""
+    names = {secret.name.removeprefix(_HERE): secret for secret in spec.secrets if secret.name.startswith(_HERE)}
+    taken = {item.local.partition("/")[0]: item.remote for item in _localizations(spec)}
+    if spec.input_path in files:
+        taken[INPUT_NAME] = f"--input_path {spec.input_path}"
+    if names and spec.source_dir in files:
+        members = (name for name, _ in tree_members(spec.source_dir, source=True))
+        taken |= dict.fromkeys(itertools.takewhile(lambda name: "/" not in name, members), f"--src {spec.source_dir}")
+    for name, secret in names.items():
+        if name in taken:
+            sentence = f"The file of secret {secret.name} cannot be made: {taken[name]} brings something of this name."
+            problem = Problem("secret-name-taken", sentence, "", "give the secret another name, or leave the other out")
+            yield Finding("secret", secret.name, "a name of its own", taken[name], REFUSED, problem)
 
 
 def _without_image(spec: JobSpec) -> Iterator[Finding]:

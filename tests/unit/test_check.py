@@ -79,7 +79,7 @@ def refused(cluster: PretendCluster, *words: str) -> list[Problem]:
 @pytest.mark.parametrize(
     ("words", "ids"),
     [
-        (["--framework", "pytorch", *SMALL], ["framework-not-yet"]),
+        (["--framework", "pytorch", *SMALL], []),
         (["--worker_resources", "memory=1G,fpga=1", *SMALL[2:]], ["resource-not-expressible"]),
         (["--worker_resources", "memory=9000G", *SMALL[2:]], ["memory-too-large"]),
         ([*SMALL, "--queue", "nowhere"], ["queue-unknown"]),
@@ -211,6 +211,33 @@ def test_what_only_an_image_makes_possible(cluster: PretendCluster) -> None:
     ids = [problem.id for problem in checked(cluster, *words, "--docker_image", "python:3.11").problems]
     assert "mount-without-image" not in ids
     assert "localization-absolute" not in ids
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "by"),
+    [
+        ("./fit.py", ["--src", "src"], "--src"),
+        ("./deep", ["--src", "src"], "--src"),
+        ("./words", ["--localization", "hdfs://nn:9000/in:words"], "hdfs://nn:9000/in"),
+        ("./words", ["--role_localization", "worker=env.tar.gz#archive:words"], "env.tar.gz"),
+        ("./input", ["--input_path", "data"], "--input_path"),
+    ],
+)
+def test_a_secret_takes_nobodys_name(cluster: PretendCluster, name: str, words: list[str], by: str) -> None:
+    """A file that the job brings anyway would be in its way in every task, minutes later."""
+    for path in ("src/fit.py", "src/deep/words", "src/.git/config", "src/x.tmp"):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text("x")
+    Path("src/.jobignore").write_text("*.tmp\n")
+    Path("key").write_text("s3cret")
+    job = ["--name", "x", "--framework", "generic", *([] if "--input_path" in words else ["--input_path", ""]), *words]
+    role = ["--role", "worker:instances=1,memory=1G", "--role_cmd", "worker=run"]
+    (problem,) = refused(cluster, *job, *role, "--secret", f"{name}=@key")
+    assert (problem.id, by in problem.sentence) == ("secret-name-taken", True)
+    for free in ("KEY", "./other", "./x.tmp"):
+        spec, _ = load([*job, *role, "--secret", f"{free}=@key"])
+        files = {path: describe(path, source=path == spec.source_dir) for path in local_paths(spec)}
+        assert "secret-name-taken" not in [one.id for one in check(spec, files, cluster.site()).problems]
 
 
 def test_kerberos_wants_keytab_and_principal(cluster: PretendCluster) -> None:
