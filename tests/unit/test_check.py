@@ -219,7 +219,7 @@ def test_what_only_an_image_makes_possible(cluster: PretendCluster) -> None:
         ("./fit.py", ["--src", "src"], "--src"),
         ("./deep", ["--src", "src"], "--src"),
         ("./words", ["--localization", "hdfs://nn:9000/in:words"], "hdfs://nn:9000/in"),
-        ("./words", ["--role_localization", "worker=env.tar.gz#archive:words"], "env.tar.gz"),
+        ("./words", ["--role_localization", "worker=env.tar.gz:words"], "env.tar.gz"),
         ("./input", ["--input_path", "data"], "--input_path"),
     ],
 )
