@@ -39,7 +39,6 @@ class TaskView:
         exit_code: As a shell shows it.
         problem: Id of docs/errors.md when the code is not simply the program's.
         ports: Held for the framework.
-        nth: Which attempt in its container this is, from 1.
         reason: Of an attempt that was followed by another one: why, a sentence.
         earlier: The attempts before this one, oldest first.
     """
@@ -58,7 +57,6 @@ class TaskView:
     ports: tuple[int, ...] = ()
     asked_s: float = 0.0
     registered_s: float = 0.0
-    nth: int = 1
     reason: str = ""
     earlier: tuple[TaskView, ...] = ()
 
@@ -209,7 +207,6 @@ def _registered(view: JobView, item: events.TaskRegistered) -> JobView:
     before = _task(view, item.task)
     if before.attempt and before.attempt < item.attempt:
         before = _again(before, item.attempt, item.time, "")
-    last = before.earlier[-1] if before.earlier else None
     after = TaskView(
         item.task,
         states.READY,
@@ -221,7 +218,6 @@ def _registered(view: JobView, item: events.TaskRegistered) -> JobView:
         ports=item.ports,
         asked_s=before.asked_s,
         registered_s=item.time,
-        nth=last.nth + 1 if last is not None and last.container_id == item.container_id else 1,
         earlier=before.earlier,
     )
     return _with_task(view, after)

@@ -295,9 +295,9 @@ def test_a_task_that_starts_again_keeps_what_was() -> None:
         elsewhere,
     ]
     task = fold(view, items).tasks["worker:0"]
-    assert [(one.attempt, one.container_id, one.nth) for one in task.attempts] == [
-        *[(1, "container_2", 1), (2, "container_2", 2)],
-        (3, "container_9", 1),
+    assert [(one.attempt, one.container_id) for one in task.attempts] == [
+        *[(1, "container_2"), (2, "container_2")],
+        (3, "container_9"),
     ]
     assert [one.asked_s for one in task.attempts] == [10.0, 21.0, 21.0]
 
@@ -344,7 +344,7 @@ def test_a_gang_that_is_given_back() -> None:
     assert (view.state, view.registered, view.probing) == (states.GATHERING, 0, False)
     assert view.waiting == "3 of 4 tasks had no container"
     view = apply(view, dataclasses.replace(REGISTERED, time=41.0, container_id="container_7"))
-    assert [(one.container_id, one.nth) for one in view.tasks["worker:0"].attempts] == [("container_7", 1)]
+    assert [one.container_id for one in view.tasks["worker:0"].attempts] == ["container_7"]
 
 
 def test_thousands_of_tasks_are_folded_in_time() -> None:
