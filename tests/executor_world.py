@@ -30,7 +30,13 @@ ROOT = Path(__file__).parent.parent
 SECRET = "a secret of the job"
 START_TEXT = "import sys; sys.path.insert(0, '.ys.zip'); from am.executor.__main__ import main; sys.exit(main())"
 LONG_S = 20.0
-KINDS = {"register": wire.Register, "beat": wire.Beat, "exit": wire.Exit, "done": wire.Done}
+KINDS = {
+    "register": wire.Register,
+    "beat": wire.Beat,
+    "probed": wire.Probed,
+    "exit": wire.Exit,
+    "done": wire.Done,
+}
 
 
 def credentials(directory: Path, name: str) -> tuple[Path, Path]:
@@ -50,6 +56,7 @@ class FakeAgent:
         self.orders = wire.Orders(1, wire.WAIT)
         self.index = 0
         self.refuse = None
+        self.hold = False
         self.changed = threading.Condition()
         agent = self
 
@@ -105,11 +112,11 @@ class FakeAgent:
             if self.refuse is not None and name in self.refuse:
                 return self.refuse[name], b'{"problem": "job-ended", "message": "the job has ended"}'
             if name == "register":
-                return 200, wire.encode(wire.Registered(self.index, 1, "application_1_0001"))
+                return 200, wire.encode(wire.Registered(self.index, message.attempt + 1, "application_1_0001"))
             if name == "beat":
                 self.changed.wait_for(lambda: self.orders.order_id > message.order_id, message.wait_s)
                 return 200, wire.encode(self.orders)
-        return 200, wire.encode(wire.Ack())
+        return 200, wire.encode(wire.Ack(hold=self.hold and name == "exit"))
 
     def order(self, order: str, **more) -> None:
         """Give a new order."""
@@ -117,10 +124,16 @@ class FakeAgent:
             self.orders = wire.Orders(self.orders.order_id + 1, order, **more)
             self.changed.notify_all()
 
-    def start(self) -> None:
-        """Let the gang be complete, with what has registered as its topology."""
-        me = self.told(wire.Register)
+    def start(self, ended: int = 0) -> wire.Register:
+        """Let the gang be complete, with who has registered after attempt `ended` as its topology."""
+        me = self.told(wire.Register, lambda register: register.attempt == ended)
         self.order(wire.START, topology={me.role: (f"{me.host}:{me.ports[0]}",)})
+        return me
+
+    def again(self, ended: int, grace_s: float = LONG_S) -> wire.Register:
+        """Order another attempt; return how it registers."""
+        self.order(wire.AGAIN, grace_s=grace_s)
+        return self.told(wire.Register, lambda register: register.attempt == ended)
 
     def told(self, kind, fits=lambda message: True):
         """Wait for the first message of a kind that fits."""

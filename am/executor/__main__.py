@@ -9,7 +9,8 @@ import typing
 
 from am.contract import job, wire
 from am.executor.happenings import CODE_BUG, CODE_LOST, say
-from am.executor.session import Place, Session
+from am.executor.preparation import Place
+from am.executor.session import Session
 
 
 def main(arguments: typing.Optional[typing.Sequence[str]] = None) -> int:

@@ -69,6 +69,11 @@ class Beats:
         """From now on send how many bytes were carried, every few seconds."""
         self._moved = moved
 
+    def begin_anew(self) -> None:
+        """From now on no command runs and nothing is carried: another attempt of the task begins."""
+        self._pid = 0
+        self._moved = None
+
     def close(self) -> None:
         """Beat no more."""
         self._closed = True

@@ -93,6 +93,7 @@ def child_environment(
         "TMPDIR": directories.tmp,
         "JOB_NAME": task.role,
         "TASK_INDEX": str(task.number),
+        "ATTEMPT": str(task.attempt),
         "JOB_ID": plan.id,
         "HOST_NAME": f"{task.role}-{task.number}",
         **framework,

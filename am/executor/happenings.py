@@ -11,6 +11,7 @@ from am.contract import wire
 
 CODE_BUG = 70
 CODE_STAGING = 73
+CODE_LIMIT = 75
 CODE_LOST = 76
 CODE_TERMINATED = 128 + int(signal.SIGTERM)
 
@@ -57,7 +58,7 @@ class Carried(typing.NamedTuple):
     problem: str
 
 
-Happening = typing.Union[wire.Orders, Ended, BeatsOver, Signalled, Carried]
+Happening = typing.Union[wire.Orders, Ended, BeatsOver, Signalled, Carried, wire.Probed]
 
 
 def say(sentence: str) -> None:

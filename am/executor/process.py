@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -24,6 +25,13 @@ _LOOK_S = 0.02  # processes that are not our children give no event when they en
 _MAX_LOOK_S = 0.5
 NOT_FOUND = 127
 NOT_EXECUTABLE = 126
+ADDRESS_IN_USE = "address-in-use"
+IN_USE_S = 10.0  # a program that fails for its port fails at once
+# As torch ("errno: 98 - Address already in use"), Python ("[Errno 98]"), TensorFlow and JAX (gRPC's "Address already in
+# use") and ps-lite of MXNet ("my_node_.port != -1 ... bind failed") print it.
+_IN_USE = re.compile(
+    r"address already in use|\bEADDRINUSE\b|\berrno:? ?98\b|my_node_\.port\b.*bind failed", re.IGNORECASE
+)
 
 
 class Child:
@@ -33,7 +41,7 @@ class Child:
         command: Shell text.
         environment: All of it.
         directory: Working directory.
-        log_dir: `stdout` and `stderr` are appended there.
+        logs: Files for stdout and stderr, which are appended to.
         on_exit: Called once, from another thread, with the exit code as a shell shows it.
 
     Raises:
@@ -45,12 +53,12 @@ class Child:
         command: str,
         environment: typing.Dict[str, str],
         directory: str,
-        log_dir: str,
+        logs: typing.Tuple[str, str],
         on_exit: typing.Callable[[int], None],
     ) -> None:
-        self._stderr_file = os.path.join(log_dir, "stderr")
+        self._stderr_file = logs[1]
         shell = find_shell()
-        with open(os.path.join(log_dir, "stdout"), "ab") as out, open(self._stderr_file, "ab") as err:
+        with open(logs[0], "ab") as out, open(self._stderr_file, "ab") as err:
             self._stderr_start = os.fstat(err.fileno()).st_size
             self._guardian = subprocess.Popen(
                 [find_shell("/bin/sh"), "-c", _GUARDIAN, "ys-guardian"],
@@ -140,6 +148,12 @@ class Child:
             self._guardian.communicate(words)
 
 
+def log_files(log_dir: str, attempt: int) -> typing.Tuple[str, str]:
+    """Return where an attempt's stdout and stderr are written: `stdout` and `stderr`, from attempt 2 on `stdout.2`."""
+    ending = f".{attempt}" if attempt > 1 else ""
+    return os.path.join(log_dir, f"stdout{ending}"), os.path.join(log_dir, f"stderr{ending}")
+
+
 def find_shell(first: str = "/bin/bash") -> str:
     """Return the path of bash, or of sh where there is no bash.
 
@@ -152,11 +166,18 @@ def find_shell(first: str = "/bin/bash") -> str:
     raise FileNotFoundError(2, "neither bash nor sh is there", first)
 
 
-def start_problem(code: int, tail: str) -> str:
-    """Return the id of the problem when the shell could not run the command at all; else empty.
+def problem_of(code: int, tail: str, ran_s: float) -> str:
+    """Return the id of the problem when a command failed for its start or its port; else empty.
 
     A program may end with 127 or 126 for its own reasons, so the shell's own last words are needed too.
+
+    Args:
+        code: As a shell shows it.
+        tail: Last lines of its stderr.
+        ran_s: How long it ran.
     """
+    if code and ran_s <= IN_USE_S and _IN_USE.search(tail):
+        return ADDRESS_IN_USE
     last = tail.rstrip().rpartition("\n")[2].lower()
     if code == NOT_FOUND and ("not found" in last or "no such file" in last):
         return "command-not-found"

@@ -9,7 +9,7 @@ import typing
 from am.contract.job import JobPlan, output_dir, split_task
 from am.executor.checkpoints import CheckpointMirror, CheckpointWatch
 from am.executor.environment import Directories
-from am.executor.files import Carrier
+from am.executor.files import TRIES, Carrier
 from am.executor.happenings import say
 from am.executor.webhdfs import Leash, Store, StoreError
 
@@ -44,20 +44,53 @@ class Results:
         self._watch: typing.Optional[CheckpointWatch] = None
         self._watches = plan.role(split_task(task)[0]).watches
         self._main = task == plan.main_task and not self._watches
+        self._fetched = False
+        self._newest: typing.Optional[CheckpointWatch] = None
         if plan.checkpoint_path and self._main:
             self.mirror = CheckpointMirror(self.carrier, directories.checkpoint, plan.checkpoint_path)
-        if plan.checkpoint_path and self._watches:
-            self._watch = CheckpointWatch(directories.checkpoint, plan.checkpoint_path)
+        elif plan.checkpoint_path:
+            self._newest = CheckpointWatch(directories.checkpoint, plan.checkpoint_path)
+            self._watch = self._newest if self._watches else None
+
+    def fetches(self, attempt: int) -> bool:
+        """Return whether a checkpoint has to be here before this attempt of the task starts.
+
+        The task that sends checkpoints gets what lies on the store once and keeps it over restarts in its container;
+        every other task gets the newest when it starts again.
+        """
+        if self.mirror is not None:
+            return not self._fetched
+        return self._newest is not None and attempt > 1 and not self._watches
 
     def fetch(self, leash: Leash) -> None:
-        """Bring the checkpoint, if this task has one.
+        """Bring the checkpoint.
 
         Raises:
             StoreError: It cannot be read, or `leash` is over.
             OSError: It cannot be written here.
         """
+        store = Store(self._plan.webhdfs, self._plan.user, leash)
         if self.mirror is not None:
-            self.mirror.fetch(Store(self._plan.webhdfs, self._plan.user, leash))
+            self.mirror.fetch(store)
+            self._fetched = True
+        elif self._newest is not None:
+            self._fetch_newest(self._newest, store)
+
+    def _fetch_newest(self, newest: CheckpointWatch, store: Store) -> None:
+        """Get it, again when a file of it was deleted meanwhile: the main task may be running."""
+        for left in reversed(range(TRIES)):
+            try:
+                newest.update(store)
+            except StoreError as error:
+                if error.lost or not left or store.leash.over():
+                    raise
+            else:
+                return
+
+    def renew(self) -> None:
+        """Let another attempt of the task begin: nothing that was ordered of the last one's results counts for it."""
+        self.leash.renew()
+        self.due_at = float("inf")
 
     def look(self) -> None:
         """Send what is new of the checkpoint, or fetch it, in a thread, when that is due."""
@@ -80,6 +113,14 @@ class Results:
             self.mirror.update()
             for problem in self.carrier.begin_anew():
                 say(f"{problem}; it is tried again")
+
+    def send_checkpoint(self) -> None:
+        """Send what is new of the checkpoint, if this task sends it."""
+        if self.mirror is None or not self._fetched:
+            return
+        if self._mirroring is not None:
+            self._mirroring.join()
+        self._update()
 
     def carry(self) -> None:
         """Send everything, what the job is for first; problems are the carrier's."""

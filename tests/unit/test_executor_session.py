@@ -10,6 +10,7 @@ import pytest
 from executor_world import SECRET, Container, FakeAgent, credentials, group_gone, plan
 
 from am.contract import job, wire
+from am.executor.process import problem_of
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +132,25 @@ def test_a_command_that_cannot_run_has_its_problem(agent, container, command, co
     exit_ = agent.told(wire.Exit)
     assert (exit_.code, exit_.problem) == (code, problem)
     assert here.end() == code
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "OSError: [Errno 98] Address already in use",
+        "DistNetworkError: The server socket has failed to listen. port: 295, code: -98, name: EADDRINUSE, message: -",
+        "[W socket.cpp:426] The server socket has failed to bind to 0.0.0.0:29500 (errno: 98 - Adresse belegt).",
+        'E chttp2_server.cc:1045] {"description":"Unable to configure socket","os_error":"Address already in use"}',
+        "van.cc:356: Check failed: my_node_.port != -1 (-1 vs. -1) : bind failed",
+    ],
+)
+def test_a_taken_port_is_known_by_what_frameworks_print(line):
+    """Only of a program that failed, and soon: later the words may be about anything."""
+    tail = f"Traceback\n{line}\nmore"
+    assert problem_of(1, tail, 9.0) == "address-in-use"
+    assert problem_of(0, tail, 9.0) == ""
+    assert problem_of(1, tail, 11.0) == ""
+    assert problem_of(1, "ValueError: loss 0.98 of 98", 1.0) == ""
 
 
 def test_a_task_that_ignores_term_is_killed_after_its_grace(agent, container):
