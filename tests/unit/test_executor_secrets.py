@@ -9,6 +9,7 @@ import pytest
 from executor_world import plan
 
 from am.contract.job import SECRETS_FILE
+from am.executor.happenings import CODE_LOST, FailureError
 from am.executor.secrets import place_secrets
 
 TEXTS = {"KEY": "s3cret", "./token.pem": "pem\n"}
@@ -25,6 +26,17 @@ def test_variables_and_files(tmp_path):
 def test_a_job_without_secrets_reads_none(tmp_path):
     """No file is looked for."""
     assert place_secrets(plan(), str(tmp_path)) == {}
+
+
+@pytest.mark.parametrize("content", [b"", b'{"KEY": "s3cret"', b"[]", b'{"KEY": 1}', b"\xff", b'{"OTHER": "s3cret"}'])
+def test_a_broken_file_is_a_sentence(tmp_path, content):
+    """Which names the file and the job's fault, and repeats nothing of it."""
+    (tmp_path / SECRETS_FILE).write_bytes(content)
+    with pytest.raises(FailureError) as failed:
+        place_secrets(plan(secrets=("KEY",)), str(tmp_path))
+    assert (failed.value.problem, failed.value.code) == ("task-cannot-start", CODE_LOST)
+    assert SECRETS_FILE in str(failed.value)
+    assert "s3cret" not in str(failed.value)
 
 
 def test_what_is_there_is_not_overwritten(tmp_path):
