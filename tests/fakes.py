@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SECRET = "a secret of one job"
 
 
-def role(name: str, instances: int = 1, *, tracked: bool = True, on_failure: str = "fail", command: str = "true"):
+def role(name: str, instances: int = 1, *, tracked: bool = True, on_failure: str = "fatal", command: str = "true"):
     """Return a role of small containers."""
     return RolePlan(name, instances, Resources(128), command, tracked=tracked, on_failure=on_failure)
 
@@ -67,6 +67,7 @@ class FakeCluster:
     refuses: bool = False
     looked: threading.Event = field(default_factory=threading.Event)
     stopped: list[str] = field(default_factory=list)
+    asked: list[tuple[str, int]] = field(default_factory=list)
     finished: list[tuple[str, str]] = field(default_factory=list)
 
     def prepare(self) -> None:
@@ -79,8 +80,12 @@ class FakeCluster:
         self.looked.set()
         return self.nodes.get(container_id, NodeWord(RUNNING))
 
-    async def release(self, container_id: str) -> None:
-        self.stopped.append(container_id)
+    async def ask(self, role: str, count: int) -> None:
+        self.asked.append((role, count))
+
+    async def release_all(self) -> None:
+        self.stopped.extend(item.id for item in self.known)
+        self.known.clear()
 
     async def stop(self, container_id: str) -> None:
         self.stopped.append(container_id)

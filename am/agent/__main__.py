@@ -103,6 +103,7 @@ class Agent:
 
     async def run(self) -> int:
         """Return 0 when YARN has the job's end from us, else what YARN must not take for a success."""
+        from am.agent.desk import Desk
         from am.agent.history import History
         from am.agent.loop import JobLoop
         from am.agent.server import PortsTaken, Server
@@ -120,7 +121,7 @@ class Agent:
         _on_term(events, lambda: self._end_by_yarn(loop))
         where = self._setting.directory
         secret = (where / job.SECRET_FILE).read_text().strip()
-        server = Server(loop, secret, str(where / job.CERTIFICATE_FILE), str(where / job.KEY_FILE))
+        server = Server(Desk(loop), secret, str(where / job.CERTIFICATE_FILE), str(where / job.KEY_FILE))
         helpers: list[asyncio.Task[None]] = []
         try:
             port = await server.listen(self._plan.agent_ports)

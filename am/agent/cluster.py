@@ -111,8 +111,12 @@ class Cluster(typing.Protocol):
         """Return what the container's node says of it; UNKNOWN or DOWN when the node does not answer."""
         ...
 
-    async def release(self, container_id: str) -> None:
-        """Give a container back that the job does not need."""
+    async def ask(self, role: str, count: int) -> None:
+        """Ask for so many more containers of a role."""
+        ...
+
+    async def release_all(self) -> None:
+        """Give back every container of the job, given or only asked for (without its ApplicationMaster)."""
         ...
 
     async def stop(self, container_id: str) -> None:
@@ -166,9 +170,19 @@ class SkeinCluster:
         except (OSError, http.client.HTTPException) as error:
             return NodeWord(UNKNOWN, words=f"{node_http} does not answer: {error}")
 
-    async def release(self, container_id: str) -> None:
-        """See Cluster. Skein knows no release of a container that was not used: it is stopped."""
-        await self.stop(container_id)
+    async def ask(self, role: str, count: int) -> None:
+        """See Cluster."""
+        await self._call(lambda: self._connect().scale(role, delta=count))
+
+    async def release_all(self) -> None:
+        """See Cluster. Skein withdraws what was only asked for when that is "killed"."""
+
+        def call() -> None:
+            application = self._connect()
+            for item in application.get_containers(states=("WAITING", "REQUESTED", "RUNNING")):
+                application.kill_container(item.id)
+
+        await self._call(call)
 
     async def stop(self, container_id: str) -> None:
         """See Cluster."""

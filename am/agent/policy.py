@@ -8,17 +8,19 @@ from __future__ import annotations
 import dataclasses
 import typing
 
-from am.agent import words
+from am.agent import gang, recovery, words
+from am.agent.gang import GiveBack, OpenRole, ProbeGang, ReleaseGang
+from am.agent.recovery import AvoidHost, RestartJob, RestartTask
 from am.agent.snapshot import EXECUTOR, YARN
 from am.contract import states, wire
 from am.contract.events import JobEnded, TaskExited, TaskUploaded
-from am.contract.job import split_task
+from am.contract.job import IGNORE, split_task
 
 if typing.TYPE_CHECKING:
-    from am.agent.snapshot import Signs, Snapshot, Task
+    from am.agent.signs import Signs
+    from am.agent.snapshot import Snapshot, Task
     from am.contract.job import JobPlan
 
-FIRST_WAITING_S = 30.0  # DESIGN: a reason for waiting is shown after 30 s, and again when it changed
 DOUBT_S = 3.0  # how long a failure waits for news of a task whose connection went down before it
 LAST_WORDS_S = 5.0  # what a task gets beyond its deadlines to say that it is done
 CHIEF = "chief"
@@ -26,13 +28,6 @@ KILLED_CODE = 137
 LIMIT_CODE = 75
 LOST_CODE = 76
 RESULTS_CODE = 73
-
-
-@dataclasses.dataclass(frozen=True)
-class ReleaseGang:
-    """Every task is up: say who is where, and let all of them start."""
-
-    topology: dict[str, tuple[str, ...]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,9 +39,10 @@ class Say:
 
 @dataclasses.dataclass(frozen=True)
 class LoseTask:
-    """Give a task up: its end is `exit`."""
+    """Give a task up: its end is `exit`; a container that never registered is given back."""
 
     exit: TaskExited
+    container_id: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +67,20 @@ class EndJob:
     verdict: JobEnded
 
 
-Action = ReleaseGang | Say | LoseTask | LoseResults | StopJob | EndJob
+Action = (
+    ProbeGang
+    | ReleaseGang
+    | GiveBack
+    | OpenRole
+    | Say
+    | RestartTask
+    | RestartJob
+    | AvoidHost
+    | LoseTask
+    | LoseResults
+    | StopJob
+    | EndJob
+)
 Decision = tuple[Action, str]
 
 
@@ -88,14 +97,24 @@ def decide(plan: JobPlan, snapshot: Snapshot, signs: Signs, now_s: float) -> tup
         return ()
     if snapshot.stopping is not None:
         return _end(plan, snapshot, now_s)
+    if snapshot.behind:
+        return _start_behind(snapshot)
     if snapshot.blamed:
         return _failure(plan, snapshot, signs, now_s)
+    return _restart_forgiven(plan, snapshot) or _onward(plan, snapshot, signs, now_s)
+
+
+def _onward(plan: JobPlan, snapshot: Snapshot, signs: Signs, now_s: float) -> tuple[Decision, ...]:
+    """Return what to do with a job in which no failure is to be dealt with."""
     if _succeeded(plan, snapshot):
         verdict = JobEnded(now_s, states.SUCCEEDED, 0, "task", "", words.success(plan, snapshot))
         return ((StopJob(verdict, plan.limits.upload_s), verdict.message),)
     if not snapshot.holding:
         return _all_forgiven_failed(plan, snapshot, now_s)
-    if snapshot.released_s is None:
+    opened = gang.to_open(plan, snapshot)
+    if opened:
+        return tuple((role, f"what {role.role} waits for has come") for role in opened)
+    if not snapshot.topology:
         return _gather(plan, snapshot, signs, now_s)
     return _lifetime(plan, snapshot.released_s, now_s)
 
@@ -124,7 +143,8 @@ def overdue(plan: JobPlan, snapshot: Snapshot, signs: Signs, now_s: float) -> tu
                 f"container {container_id} has not registered, and {seen.node_http} is silent for {registration_s} s"
             )
         host = seen.node_http.rpartition(":")[0]
-        lost.append((LoseTask(never_up(task, now_s, host, LIMIT_CODE, "registration-timeout", reason)), reason))
+        exit_ = never_up(task, now_s, host, LIMIT_CODE, "registration-timeout", reason)
+        lost.append((LoseTask(exit_, container_id), reason))
     return tuple(lost)
 
 
@@ -161,19 +181,25 @@ def kill(plan: JobPlan, snapshot: Snapshot, by: str, reason: str, now_s: float) 
     return ((StopJob(verdict, max(1.0, plan.limits.stop_grace_s)), said),)
 
 
-def order(plan: JobPlan, snapshot: Snapshot) -> wire.Orders:
-    """Return what the agent wants of every task now: of each the same, while tasks are not restarted."""
-    number = snapshot.order_id
+def order(plan: JobPlan, snapshot: Snapshot, task: Task) -> wire.Orders:
+    """Return what the agent wants of a task now."""
+    number, grace_s = snapshot.ordered(task), float(plan.limits.stop_grace_s)
     if snapshot.verdict is not None:
         return wire.Orders(number, wire.LEAVE)
     if snapshot.stopping is not None:
-        if not snapshot.topology:  # no command was ever started: nothing to stop, nothing to carry
+        if not recovery.ran(snapshot, task) and not task.ended:  # no command: nothing to stop, nothing to carry
             return wire.Orders(number, wire.LEAVE)
-        return wire.Orders(
-            number, wire.STOP, grace_s=float(plan.limits.stop_grace_s), upload_s=snapshot.stopping.upload_s
-        )
+        return wire.Orders(number, wire.STOP, grace_s=grace_s, upload_s=snapshot.stopping.upload_s)
+    if task.round < snapshot.round or task.state == states.NEW:
+        return wire.Orders(number, wire.AGAIN, grace_s=grace_s)
+    if snapshot.probing:
+        return wire.Orders(number, wire.PROBE, topology=dict(snapshot.probing))
+    if gang.closed(plan.role(task.role), snapshot):
+        return wire.Orders(number, wire.WAIT)
     if snapshot.topology:
         return wire.Orders(number, wire.START, topology=dict(snapshot.topology))
+    if task.alone:
+        return wire.Orders(number, wire.START, topology=gang.topology(plan, snapshot, {}))
     return wire.Orders(number, wire.WAIT)
 
 
@@ -184,7 +210,30 @@ def _failure(plan: JobPlan, snapshot: Snapshot, signs: Signs, now_s: float) -> t
     # A task that died takes its peers with it, and theirs may be the first word that comes: wait for the silent one.
     if any(since_s <= exit_.time and now_s - since_s < DOUBT_S for since_s in signs.doubted_s.values()):
         return ()
-    return _fail(plan, words.blame(task, exit_), now_s)
+    action = recovery.after_failure(plan, snapshot, task, exit_)
+    if action is None:
+        return _fail(plan, words.blame(task, exit_), now_s)
+    avoided: tuple[Decision, ...] = tuple((host, host.reason) for host in recovery.avoid(snapshot, task))
+    return (*avoided, (action, action.reason))
+
+
+def _start_behind(snapshot: Snapshot) -> tuple[Decision, ...]:
+    """Begin the new attempts of tasks that have ended while all start again."""
+    reason = "all tasks start again"
+
+    def again(task: Task) -> RestartTask:
+        return RestartTask(task.name, task.attempt + 1, reason, recovery.stays(task, snapshot.avoided))
+
+    return tuple((again(snapshot.tasks[name]), reason) for name in snapshot.behind)
+
+
+def _restart_forgiven(plan: JobPlan, snapshot: Snapshot) -> tuple[Decision, ...]:
+    """Begin a new attempt of a task that its cluster took away and whose failure the job forgives."""
+    task = snapshot.tasks.get(snapshot.failed)
+    if task is None or not task.forgiven or task.exit is None or plan.role(task.role).on_loss == IGNORE:
+        return ()
+    action = recovery.after_loss(snapshot, task, task.exit)
+    return () if action is None else ((action, action.reason),)
 
 
 def _fail(plan: JobPlan, verdict: JobEnded, now_s: float) -> tuple[Decision, ...]:
@@ -197,9 +246,18 @@ def _succeeded(plan: JobPlan, snapshot: Snapshot) -> bool:
         chiefs = snapshot.role(CHIEF)
         if chiefs and all(task.state == states.SUCCEEDED for task in chiefs):
             return True
-    return not snapshot.holding and any(
+    return not _held_up(plan, snapshot) and any(
         task.tracked and task.state == states.SUCCEEDED for task in snapshot.tasks.values()
     )
+
+
+def _held_up(plan: JobPlan, snapshot: Snapshot) -> bool:
+    """Return whether the job's success waits for a task; not for one of an elastic role that never came up."""
+    if not snapshot.holding or not snapshot.topology or not snapshot.lacking:
+        return bool(snapshot.holding)
+    elastic = {role.name for role in plan.roles if role.min_instances}
+    never = sum(task.lacking and task.tracked for task in snapshot.tasks.values() if task.role in elastic)
+    return snapshot.holding > never
 
 
 def _all_forgiven_failed(plan: JobPlan, snapshot: Snapshot, now_s: float) -> tuple[Decision, ...]:
@@ -212,28 +270,44 @@ def _all_forgiven_failed(plan: JobPlan, snapshot: Snapshot, now_s: float) -> tup
 
 
 def _gather(plan: JobPlan, snapshot: Snapshot, signs: Signs, now_s: float) -> tuple[Decision, ...]:
-    if snapshot.registered == len(snapshot.tasks):
-        topology = {
-            role.name: tuple(task.address for task in snapshot.role(role.name)) for role in plan.roles if role.instances
-        }
-        return ((ReleaseGang(topology), f"all {snapshot.registered} tasks are up"),)
+    if snapshot.probing:
+        return _probe(plan, snapshot, signs, now_s)
+    if gang.complete(plan, snapshot, now_s):
+        return ((gang.first_step(plan, snapshot), f"{snapshot.registered} tasks are up"),)
+    limits, since_s, started_s = plan.limits, snapshot.first_registered_s, snapshot.started_s
+    if limits.queue_wait_s and started_s is not None and now_s - started_s > limits.queue_wait_s:
+        short = words.shortage(plan, snapshot, signs)
+        message = f"the job did not get its containers within {limits.queue_wait_s} s: {short}"
+        return _fail(plan, JobEnded(now_s, states.FAILED, LIMIT_CODE, "yarn", "queue-timeout", message), now_s)
     # A queue may make a job wait for ever; a part of a gang may not hold its containers for ever.
-    hold_s, since_s = plan.limits.gang_hold_s, snapshot.first_registered_s
-    if hold_s and since_s is not None and now_s - since_s > hold_s:
-        message = f"only a part of the job came up within {hold_s} s: {words.shortage(plan, snapshot, signs)}"
-        verdict = JobEnded(now_s, states.FAILED, LIMIT_CODE, "yarn", "gang-timeout", message)
-        return _fail(plan, verdict, now_s)
-    last_s = snapshot.started_s if snapshot.waiting is None else snapshot.waiting.time
-    if last_s is not None and now_s - last_s >= FIRST_WAITING_S:
-        sentence = f"waiting for {words.shortage(plan, snapshot, signs)}"
-        if snapshot.waiting is None or snapshot.waiting.reason != sentence:
-            return ((Say(sentence), "the gang is not complete"),)
-    return ()
+    if limits.gang_hold_s and since_s is not None and now_s - since_s > limits.gang_hold_s:
+        short = words.shortage(plan, snapshot, signs)
+        message = f"only a part of the job came up within {limits.gang_hold_s} s: {short}"
+        if limits.gang_tries and snapshot.tries >= limits.gang_tries:
+            verdict = JobEnded(now_s, states.FAILED, LIMIT_CODE, "yarn", "gang-timeout", message)
+            return _fail(plan, verdict, now_s)
+        tries = snapshot.tries + 1
+        return ((GiveBack(tries, message, now_s + gang.pause_s(tries, signs.dice)), message),)
+    sentence = gang.waiting_sentence(plan, snapshot, signs, now_s)
+    return ((Say(sentence), "the gang is not complete"),) if sentence else ()
 
 
-def _lifetime(plan: JobPlan, released_s: float, now_s: float) -> tuple[Decision, ...]:
+def _probe(plan: JobPlan, snapshot: Snapshot, signs: Signs, now_s: float) -> tuple[Decision, ...]:
+    """Release a gang whose tasks have all reached their peers; name the pairs that have not."""
+    missed = gang.missed(signs)
+    late = now_s > snapshot.probing_since_s + plan.limits.probe_s + gang.PROBE_LATE_S
+    if not late and not gang.all_probed(snapshot, signs):
+        return ()
+    if not missed:
+        return ((ReleaseGang(gang.topology(plan, snapshot, gang.reached(signs))), "all peers were reached"),)
+    more = f"; and {len(missed) - 3} more pairs" if len(missed) > 3 else ""
+    message = f"tasks do not reach one another: {'; '.join(missed[:3])}{more}"
+    return _fail(plan, JobEnded(now_s, states.FAILED, LOST_CODE, "yarn", "peers-unreachable", message), now_s)
+
+
+def _lifetime(plan: JobPlan, released_s: float | None, now_s: float) -> tuple[Decision, ...]:
     limit_s = plan.limits.lifetime_s
-    if not limit_s or now_s - released_s <= limit_s:
+    if not limit_s or released_s is None or now_s - released_s <= limit_s:
         return ()
     message = f"the job ran longer than its limit of {limit_s} s (--max_runtime)"
     return _fail(plan, JobEnded(now_s, states.FAILED, LIMIT_CODE, "yarn", "runtime-limit", message), now_s)

@@ -12,14 +12,14 @@ import weakref
 
 from aiohttp import web
 
-from am.agent.loop import Refusal
+from am.agent.desk import Refusal
 from am.contract import wire
 from am.contract.codec import ContractError
 
 if typing.TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from am.agent.loop import JobLoop
+    from am.agent.desk import Desk
 
 CLOSING_ROUNDS = 5  # of the event loop, in which a connection that was cut lets its socket go
 KEEPALIVE_S = 2 * wire.MAX_HOLD_S
@@ -35,24 +35,25 @@ class Server:
     """Answers executors and clients.
 
     Args:
-        loop: Whom to ask.
+        desk: Whom to ask.
         secret: The job's; tokens derive from it.
         certificate: Path of the job's certificate (PEM).
         key: Path of its key.
     """
 
-    def __init__(self, loop: JobLoop, secret: str, certificate: str, key: str) -> None:
-        self._loop = loop
+    def __init__(self, desk: Desk, secret: str, certificate: str, key: str) -> None:
+        self._desk = desk
         self._tokens = {TASK: wire.task_token(secret).encode(), CLIENT: wire.client_token(secret).encode()}
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
         self._tls.load_cert_chain(certificate, key)
         self._routes: dict[tuple[str, str], tuple[str, Callable[[web.Request], Awaitable[typing.Any]]]] = {
-            ("POST", "/register"): (TASK, self._posted(wire.Register, loop.register)),
+            ("POST", "/register"): (TASK, self._posted(wire.Register, desk.register)),
             ("POST", "/beat"): (TASK, self._beat),
             ("POST", "/exit"): (TASK, self._exit),
-            ("POST", "/done"): (TASK, self._posted(wire.Done, loop.done)),
-            ("POST", "/stop"): (CLIENT, self._posted(wire.Stop, loop.stop)),
+            ("POST", "/probed"): (TASK, self._posted(wire.Probed, desk.probed)),
+            ("POST", "/done"): (TASK, self._posted(wire.Done, desk.done)),
+            ("POST", "/stop"): (CLIENT, self._posted(wire.Stop, desk.stop)),
             ("GET", "/events"): (CLIENT, self._events),
         }
         self._runner: web.AppRunner | None = None
@@ -95,7 +96,7 @@ class Server:
             await asyncio.sleep(0)
 
     async def _handle(self, request: web.Request) -> web.Response:
-        self._loop.answering(1)
+        self._desk.answering(1)
         if request.transport is not None:
             self._transports.add(request.transport)
         try:
@@ -110,7 +111,7 @@ class Server:
             LOG.exception("a request could not be answered")
             return _problem(500, "internal", "the agent made an error; its log says more")
         finally:
-            self._loop.answering(-1)
+            self._desk.answering(-1)
 
     async def _answer(self, request: web.Request) -> web.Response:
         path = request.path.removeprefix(wire.PREFIX) if request.path.startswith(wire.PREFIX + "/") else ""
@@ -133,10 +134,10 @@ class Server:
         return answer
 
     async def _exit(self, request: web.Request) -> wire.Ack:
-        return await self._loop.exit(wire.decode(wire.Exit, await request.read()))
+        return await self._desk.exit(wire.decode(wire.Exit, await request.read()))
 
     async def _beat(self, request: web.Request) -> bytes:
-        order = await self._loop.beat(wire.decode(wire.Beat, await request.read()))
+        order = await self._desk.beat(wire.decode(wire.Beat, await request.read()))
         # All tasks get the same value; a topology of thousands of tasks is turned into bytes once.
         key = bool(order.topology)
         if key not in self._encoded or self._encoded[key][0] is not order:
@@ -148,7 +149,7 @@ class Server:
             start, wait_s = int(request.query.get("from", "0")), float(request.query.get("wait_s", "0"))
         except ValueError:
             raise Refusal(400, "not-understood", "from and wait_s must be numbers") from None
-        return await self._loop.events_from(max(0, start), wait_s)
+        return await self._desk.events_from(max(0, start), wait_s)
 
 
 def _json(answer: typing.Any) -> web.Response:

@@ -1,37 +1,28 @@
-"""The job as it stands: a pure fold over the contract's events.
+"""The job as it stands, as a value; fold.py makes the next one of an event.
 
-`apply(snapshot, event)` gives the next snapshot and touches nothing else; a task that has ended and a job that has its
-verdict never change again. What is no event (signs of life, what YARN says of containers) is in `Signs`, so that a
-beat never copies a job.
+An attempt that has ended and a job that has its verdict never change again. What is no event (signs of life, what YARN
+says of containers) is in signs.py, so that a beat never copies a job.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import typing
 
 from am.contract import states
-from am.contract.events import (
-    AgentStarted,
-    GangComplete,
-    JobEnded,
-    JobStopping,
-    TaskExited,
-    TaskRegistered,
-    TaskStarted,
-    TaskUploaded,
-    Waiting,
-)
-from am.contract.job import task_name
+from am.contract.job import FIRST_COME, IGNORE, task_name
 
 EXECUTOR = "executor"
 YARN = "yarn"
+# What an executor says of the end of its program; after any other problem it is itself that cannot go on, and leaves.
+PROGRAM_PROBLEMS = frozenset(
+    ("", "address-in-use", "command-not-found", "command-not-executable", "program-stalled", "gpu-idle")
+)
 
 if typing.TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from am.contract.events import Event
+    from am.contract.events import JobEnded, JobStopping, TaskExited, TaskUploaded, Waiting
     from am.contract.job import JobPlan
 
 
@@ -45,13 +36,18 @@ class Task:
         index: Its index in the role.
         tracked: Whether its good end is needed for the job's success.
         forgiven: Its failure does not fail the job (`on_failure: ignore`).
+        alone: Its command does not wait for the gang (`start: first-come`).
         attempt: Counted from 1.
+        round: Of the job, in which this attempt runs.
+        order_id: Of the newest order that is for this task alone.
         state: Of `states.TASK_STATES`.
         container_id: Empty while it has none.
         host: Where it runs or ran.
         node_http: host:port of its NodeManager's web server.
         address: host:port in the topology.
+        probe: Where peers may try to reach it, `host:port` with alternatives after commas; empty: nowhere.
         pid: Of the user's command, 0 before it runs.
+        held: Its program has ended, and its executor waits in its container for what follows.
         exit: How it ended, None while it has not.
         upload: What became of its results, None while that is not known.
     """
@@ -61,15 +57,30 @@ class Task:
     index: int
     tracked: bool = True
     forgiven: bool = False
+    alone: bool = False
     attempt: int = 1
+    round: int = 1
+    order_id: int = 0
     state: str = states.NEW
     container_id: str = ""
     host: str = ""
     node_http: str = ""
     address: str = ""
+    probe: str = ""
     pid: int = 0
+    held: bool = False
     exit: TaskExited | None = None
     upload: TaskUploaded | None = None
+
+    @property
+    def up(self) -> bool:
+        """Return whether the executor of this attempt has registered."""
+        return bool(self.container_id) and self.state != states.NEW
+
+    @property
+    def lacking(self) -> bool:
+        """Return whether it waits for a container."""
+        return self.state == states.NEW and not self.container_id
 
     @property
     def ended(self) -> bool:
@@ -100,32 +111,54 @@ class Snapshot:
 
     Attributes:
         tasks: By name, in the plan's order.
-        containers: Container id -> task name, for every container that a task has or had.
+        containers: Container id -> task name, for every container that a task has, or had in its last attempt.
         state: Of `states.JOB_STATES`.
         attempt: Of the ApplicationMaster.
+        round: How often all tasks were started together; counts from 1.
+        restarts: How many restarts have counted against the job's `max_restarts`.
+        free_restarts: How many have not.
+        tries: How often the gang was given back.
         started_s: When the agent began to listen.
-        first_registered_s: When the first task registered; None before.
-        order_id: Of the newest order; counts from 1.
+        first_registered_s: When the first task of this try of the gang registered; None before.
+        last_registered_s: When the newest one did; None before.
+        order_id: Of the newest order that is for all tasks.
+        orders: How many orders there were; each gets the next number.
+        probing: role -> where each task may be reached, while the tasks try to; empty else.
+        probing_since_s: Since when.
         topology: role -> host:port by index; empty until the gang is complete.
-        released_s: When it was; None before.
+        released_s: When it was first; None before.
         waiting: The newest one.
         stopping: The newest one; None while the end is not decided.
         stopping_since_s: When the end was decided.
         verdict: None until the end; never changes then.
-        registered: How many tasks have or had a container that registered.
+        registered: How many tasks are up, or have been in the attempt in which they ended.
+        lacking: How many tasks wait for a container.
         holding: How many tasks the job's success still waits for.
         unsettled: How many tasks the job's end still waits for.
         blamed: The task that failed first, forgiven ones left out; empty when none has.
         failed: The task that failed first, forgiven ones too.
+        behind: Tasks whose attempt ended while all start again, and which have no new attempt yet.
+        opened: Roles whose commands need not wait for another role any more.
+        bad_hosts: Host -> how many attempts failed there.
+        avoided: Hosts on which nothing is started any more.
+        lowest: Role -> no index below this one waits for a container.
     """
 
     tasks: Mapping[str, Task]
     containers: Mapping[str, str] = dataclasses.field(default_factory=dict)
     state: str = states.STARTING
     attempt: int = 1
+    round: int = 1
+    restarts: int = 0
+    free_restarts: int = 0
+    tries: int = 0
     started_s: float | None = None
     first_registered_s: float | None = None
+    last_registered_s: float | None = None
     order_id: int = 1
+    orders: int = 1
+    probing: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    probing_since_s: float = 0.0
     topology: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     released_s: float | None = None
     waiting: Waiting | None = None
@@ -133,10 +166,16 @@ class Snapshot:
     stopping_since_s: float = 0.0
     verdict: JobEnded | None = None
     registered: int = 0
+    lacking: int = 0
     holding: int = 0
     unsettled: int = 0
     blamed: str = ""
     failed: str = ""
+    behind: tuple[str, ...] = ()
+    opened: frozenset[str] = frozenset()
+    bad_hosts: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    avoided: frozenset[str] = frozenset()
+    lowest: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     def role(self, role: str) -> list[Task]:
         """Return the tasks of a role by index."""
@@ -148,11 +187,17 @@ class Snapshot:
         return None if name is None else self.tasks[name]
 
     def free_index(self, role: str) -> int | None:
-        """Return the lowest index of `role` that has no container and has not ended; None when all are taken."""
-        for task in self.tasks.values():
-            if task.role == role and task.state == states.NEW:
-                return task.index
+        """Return the lowest index of `role` that waits for a container; None when all are taken."""
+        index = self.lowest.get(role, 0)
+        while (task := self.tasks.get(task_name(role, index))) is not None:
+            if task.lacking:
+                return index
+            index += 1
         return None
+
+    def ordered(self, task: Task) -> int:
+        """Return the number of the newest order for a task."""
+        return max(self.order_id, task.order_id)
 
 
 def start(plan: JobPlan) -> Snapshot:
@@ -164,185 +209,10 @@ def start(plan: JobPlan) -> Snapshot:
             role=role.name,
             index=index,
             tracked=role.tracked or none_tracked,
-            forgiven=role.on_failure == "ignore",
+            forgiven=role.on_failure == IGNORE,
+            alone=role.start == FIRST_COME,
         )
         for role in plan.roles
         for index in range(role.instances)
     }
-    return Snapshot(tasks=tasks, holding=sum(task.holds_success for task in tasks.values()))
-
-
-def apply(snapshot: Snapshot, event: Event) -> Snapshot:
-    """Return the snapshot after `event`; events that this fold does not know change nothing."""
-    return _fold(event, snapshot)
-
-
-@functools.singledispatch
-def _fold(event: Event, snapshot: Snapshot) -> Snapshot:
-    del event
-    return snapshot
-
-
-@_fold.register
-def _(event: AgentStarted, snapshot: Snapshot) -> Snapshot:
-    return dataclasses.replace(snapshot, state=states.GATHERING, attempt=event.attempt, started_s=event.time)
-
-
-@_fold.register
-def _(event: TaskRegistered, snapshot: Snapshot) -> Snapshot:
-    task = snapshot.tasks[event.task]
-    if task.ended:
-        return snapshot
-    after = dataclasses.replace(
-        task,
-        state=states.READY,
-        attempt=event.attempt,
-        container_id=event.container_id,
-        host=event.host,
-        node_http=event.node_http,
-        address=f"{event.host}:{event.ports[0]}" if event.ports else event.host,
-    )
-    first_s = event.time if snapshot.first_registered_s is None else snapshot.first_registered_s
-    return dataclasses.replace(
-        _with_task(snapshot, after),
-        containers={**snapshot.containers, event.container_id: event.task},
-        first_registered_s=first_s,
-    )
-
-
-@_fold.register
-def _(event: GangComplete, snapshot: Snapshot) -> Snapshot:
-    return dataclasses.replace(
-        snapshot,
-        state=states.RUNNING,
-        topology=event.topology,
-        released_s=event.time,
-        order_id=snapshot.order_id + 1,
-        waiting=None,
-    )
-
-
-@_fold.register
-def _(event: TaskStarted, snapshot: Snapshot) -> Snapshot:
-    task = snapshot.tasks[event.task]
-    if task.ended:
-        return snapshot
-    return _with_task(snapshot, dataclasses.replace(task, state=states.RUNNING, pid=event.pid))
-
-
-@_fold.register
-def _(event: TaskExited, snapshot: Snapshot) -> Snapshot:
-    task = snapshot.tasks[event.task]
-    if task.ended:
-        return snapshot
-    verdict = snapshot.stopping.verdict if snapshot.stopping is not None else None
-    succeeded = verdict is not None and verdict.state == states.SUCCEEDED
-    state = states.state_at_exit(event.code, event.problem, event.stopped, task.tracked and not succeeded)
-    after = dataclasses.replace(task, state=state, exit=event, host=task.host or event.host)
-    snapshot = _with_task(snapshot, after)
-    if not after.failed:
-        return snapshot
-    failed = _earlier(snapshot, snapshot.failed, after)
-    # A gang that is not complete cannot do without a task, forgiven or not.
-    if after.forgiven and snapshot.topology:
-        return dataclasses.replace(snapshot, failed=failed)
-    return dataclasses.replace(snapshot, failed=failed, blamed=_earlier(snapshot, snapshot.blamed, after))
-
-
-@_fold.register
-def _(event: TaskUploaded, snapshot: Snapshot) -> Snapshot:
-    task = snapshot.tasks[event.task]
-    if task.upload is not None:
-        return snapshot
-    return _with_task(snapshot, dataclasses.replace(task, upload=event))
-
-
-@_fold.register
-def _(event: Waiting, snapshot: Snapshot) -> Snapshot:
-    return dataclasses.replace(snapshot, waiting=event)
-
-
-@_fold.register
-def _(event: JobStopping, snapshot: Snapshot) -> Snapshot:
-    if snapshot.verdict is not None:
-        return snapshot
-    since_s = event.time if snapshot.stopping is None else snapshot.stopping_since_s
-    return dataclasses.replace(
-        snapshot,
-        state=states.STOPPING,
-        stopping=event,
-        stopping_since_s=since_s,
-        order_id=snapshot.order_id + 1,
-    )
-
-
-@_fold.register
-def _(event: JobEnded, snapshot: Snapshot) -> Snapshot:
-    if snapshot.verdict is not None:
-        return snapshot
-    tasks = {
-        name: task if task.ended else dataclasses.replace(task, state=states.KILLED)
-        for name, task in snapshot.tasks.items()
-    }
-    return dataclasses.replace(
-        snapshot, tasks=tasks, state=event.state, verdict=event, order_id=snapshot.order_id + 1, unsettled=0
-    )
-
-
-def _with_task(snapshot: Snapshot, after: Task) -> Snapshot:
-    """Return the snapshot with one task replaced and the counters kept right, so that no decision walks all tasks."""
-    before = snapshot.tasks[after.name]
-    return dataclasses.replace(
-        snapshot,
-        tasks={**snapshot.tasks, after.name: after},
-        registered=snapshot.registered + bool(after.container_id) - bool(before.container_id),
-        holding=snapshot.holding + after.holds_success - before.holds_success,
-        unsettled=snapshot.unsettled - after.settled + before.settled,
-    )
-
-
-def _earlier(snapshot: Snapshot, name: str, other: Task) -> str:
-    """Return which of two failed tasks failed first: a lost task's end is learned after it happened."""
-    if not name:
-        return other.name
-    first, second = snapshot.tasks[name].exit, other.exit
-    return other.name if first is not None and second is not None and second.time < first.time else name
-
-
-@dataclasses.dataclass(frozen=True)
-class Sighting:
-    """A container that YARN has given and whose executor has not registered.
-
-    Attributes:
-        role: For which it was asked.
-        node_http: host:port of its NodeManager's web server.
-        localizing: It still fetches its files.
-        running_since_s: When it was first seen to run, or its node not to answer; None before.
-        silent: Its node does not answer.
-    """
-
-    role: str
-    node_http: str
-    localizing: bool = True
-    running_since_s: float | None = None
-    silent: bool = False
-
-
-@dataclasses.dataclass
-class Signs:
-    """What is known beside the events; changes in place.
-
-    Attributes:
-        heard_s: Task name -> when its executor last said something.
-        doubted_s: Task name -> since when its connection is down; gone as soon as it says something.
-        sightings: Container id -> what YARN says of a container that has not registered.
-    """
-
-    heard_s: dict[str, float] = dataclasses.field(default_factory=dict)
-    doubted_s: dict[str, float] = dataclasses.field(default_factory=dict)
-    sightings: dict[str, Sighting] = dataclasses.field(default_factory=dict)
-
-    def forgive(self, pause_s: float) -> None:
-        """Move everything by `pause_s`: the agent itself did not run for so long, so nobody else was silent."""
-        self.heard_s = {task: when + pause_s for task, when in self.heard_s.items()}
-        self.doubted_s = {task: when + pause_s for task, when in self.doubted_s.items()}
+    return Snapshot(tasks=tasks, holding=sum(task.holds_success for task in tasks.values()), lacking=len(tasks))

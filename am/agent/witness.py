@@ -16,13 +16,14 @@ import typing
 
 from am.agent import words
 from am.agent.cluster import DOWN, ENDED, GIVEN, GONE, LOCALIZING, RUNNING, UNKNOWN, ClusterError
-from am.agent.snapshot import Sighting
+from am.agent.signs import Sighting
 
 if typing.TYPE_CHECKING:
     from am.agent.cluster import Cluster, Container
     from am.agent.loop import JobLoop
 
 GATHERING_S = 2.0  # between two looks at containers that are not registered
+IDLE_S = 60.0  # nothing is missed by then: the loop says when a container is lacking
 DOUBT_S = 0.5  # between two looks at a container whose connection broke
 OLD_DOUBT_S = 5.0  # the same, when its node has said for DOUBT_GETS_OLD_S that it runs
 DOUBT_GETS_OLD_S = 10.0
@@ -47,12 +48,15 @@ class Witness:
         await asyncio.gather(self._watch_gathering(), self._watch_doubts())
 
     async def _watch_gathering(self) -> None:
-        while not self._loop.snapshot.topology and self._loop.snapshot.stopping is None:
-            try:
-                await self.look_for_unregistered()
-            except ClusterError as error:
-                LOG.warning("%s", error)
-            await asyncio.sleep(GATHERING_S)
+        while self._loop.snapshot.stopping is None:
+            if self._loop.snapshot.lacking:
+                try:
+                    await self.look_for_unregistered()
+                except ClusterError as error:
+                    LOG.warning("%s", error)
+                await asyncio.sleep(GATHERING_S)
+            else:
+                await self._loop.lack(IDLE_S)
 
     async def look_for_unregistered(self) -> None:
         """Report containers that ended before their executor registered, and remember what the others do.

@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 from fakes import plan, role
 
-from am.agent import policy, snapshot
+from am.agent import fold, policy, snapshot
+from am.agent.gang import GiveBack, pause_s
 from am.agent.policy import EndJob, LoseResults, LoseTask, ReleaseGang, Say, StopJob
-from am.agent.snapshot import Sighting, Signs
+from am.agent.signs import Sighting, Signs
 from am.contract import states, wire
 from am.contract.events import (
     AgentStarted,
     GangComplete,
+    GangReleased,
     JobStopping,
     TaskExited,
     TaskRegistered,
@@ -41,11 +43,11 @@ def uploaded(task: str, problem: str = "") -> TaskUploaded:
     return TaskUploaded(6.0, task, 1, 1, 10, problem)
 
 
-def fold(job, *happened):
+def story(job, *happened):
     """Return the job whose agent listens, and what happened then."""
     now = snapshot.start(job)
     for event in (AgentStarted(0.0, 1, "h", 1, "app"), *happened):
-        now = snapshot.apply(now, event)
+        now = fold.apply(now, event)
     return now
 
 
@@ -54,7 +56,7 @@ def running(job, *happened):
     tasks = list(snapshot.start(job).tasks)
     up = [registered(task) for task in tasks]
     start = GangComplete(2.0, {"worker": ("h1:2222",)})
-    return fold(job, *up, start, *(TaskStarted(3.0, task, 1, 7) for task in tasks), *happened)
+    return story(job, *up, start, *(TaskStarted(3.0, task, 1, 7) for task in tasks), *happened)
 
 
 def decide(job, now, when_s: float = 7.0, signs: Signs | None = None):
@@ -175,51 +177,69 @@ def test_a_failure_waits_for_news_of_a_connection_that_broke_before_it():
 
 def test_the_gang_starts_when_its_last_task_is_up():
     """Before that nothing; then the topology holds every address by role and index."""
-    assert decide(WORKERS, fold(WORKERS, registered("worker:0"))) == []
-    (action,) = decide(WORKERS, fold(WORKERS, registered("worker:0"), registered("worker:1")))
+    assert decide(WORKERS, story(WORKERS, registered("worker:0"))) == []
+    (action,) = decide(WORKERS, story(WORKERS, registered("worker:0"), registered("worker:1")))
     assert action == ReleaseGang({"worker": ("h1:2222", "h1:2222")})
 
 
 def test_a_gang_cannot_do_without_a_task_even_if_its_failure_is_ignored():
-    """Before the start every end of a task fails the job."""
-    early = fold(IGNORE_JOB, registered("worker:0"), exited("worker:1", 76, witness="yarn", problem="container-ended"))
-    assert verdict_of(decide(IGNORE_JOB, early)) == ("FAILED", 76, "worker:1")
+    """Before the start a task that fails for its own reasons fails the job, whatever its role is forgiven."""
+    early = story(IGNORE_JOB, registered("worker:0"), exited("worker:0", 73, problem="source-archive-broken"))
+    assert verdict_of(decide(IGNORE_JOB, early)) == ("FAILED", 73, "worker:0")
 
 
 def test_waiting_is_said_after_30_s_and_again_only_when_it_changed():
     """The sentence names how many of which role are missing, the queue, and what YARN has done so far."""
-    now = fold(PS_JOB, registered("worker:1"))
+    now = story(PS_JOB, registered("worker:1"))
     signs = Signs(sightings={"c9": Sighting("ps", "h2:8042")})
     assert decide(PS_JOB, now, 29.0, signs) == []
     (said,) = decide(PS_JOB, now, 30.0, signs)
     assert said == Say(
         "waiting for 1 of 2 worker, 1 of 1 ps in queue ml (1 asked for and not given by YARN, 1 fetching files)"
     )
-    after = snapshot.apply(now, Waiting(30.0, said.sentence))
+    after = fold.apply(now, Waiting(30.0, said.sentence))
     assert decide(PS_JOB, after, 61.0, signs) == []
     assert decide(PS_JOB, after, 61.0) != []
 
 
 @pytest.mark.parametrize(
-    ("happened", "hold_s", "when_s", "expected"),
+    ("happened", "hold_s", "when_s", "given_back"),
     [
-        ([], 300, 10_000.0, None),
-        ([registered("worker:0", 100.0)], 300, 400.0, None),
-        ([registered("worker:0", 100.0)], 300, 401.0, ("FAILED", 75, "")),
-        ([registered("worker:0", 100.0)], 0, 10_000.0, None),
+        ([], 300, 10_000.0, False),
+        ([registered("worker:0", 100.0)], 300, 400.0, False),
+        ([registered("worker:0", 100.0)], 300, 401.0, True),
+        ([registered("worker:0", 100.0)], 0, 10_000.0, False),
     ],
 )
-def test_only_a_part_of_a_gang_is_given_up(happened, hold_s, when_s, expected):
+def test_a_part_of_a_gang_is_given_back(happened, hold_s, when_s, given_back):
     """A queue may take for ever; a part of the gang holds its containers gang_hold_s long, 0 means for ever."""
     job = plan(role("worker", 2), limits=Limits(gang_hold_s=hold_s))
-    assert verdict_of(decide(job, fold(job, *happened), when_s)) == expected
+    actions = decide(job, story(job, *happened), when_s)
+    assert [type(action) for action in actions if not isinstance(action, Say)] == [GiveBack] * given_back
+
+
+def test_a_gang_that_was_given_back_is_asked_for_again():
+    """After a pause that doubles and has jitter; without end, or until gang_tries is used up, which fails the job."""
+    job = plan(role("worker", 2), limits=Limits(gang_tries=2))
+    now = story(job, registered("worker:0", 100.0))
+    pauses = []
+    for tries in (1, 2):
+        (action,) = decide(job, now, 1000.0 * tries)
+        pauses.append(action.again_s - 1000.0 * tries)
+        now = fold.apply(now, GangReleased(1000.0 * tries, action.tries, action.reason, action.again_s))
+        assert (now.lacking, now.registered, dict(now.containers)) == (2, 0, {})
+        assert [type(action) for action in decide(job, now, 1000.0 * tries + 5)] == [Say]
+        now = fold.apply(now, registered("worker:0", 1000.0 * tries + 30))
+    assert pauses == [10.0, 20.0]
+    assert [pause_s(3, dice) for dice in (0.0, 1.0)] == [20.0, 60.0]
+    assert verdict_of(decide(job, now, 9000.0)) == ("FAILED", 75, "")
 
 
 def stopping(job, state, *happened, upload_s: float = 600.0):
     """Return a running job whose end was decided at 10 s, and what happened then."""
     code = {states.SUCCEEDED: 0, states.FAILED: 3, states.KILLED: 137}[state]
     verdict = policy.JobEnded(10.0, state, code, "task", "", "because")
-    return snapshot.apply(running(job, *happened), JobStopping(10.0, "because", verdict, upload_s))
+    return fold.apply(running(job, *happened), JobStopping(10.0, "because", verdict, upload_s))
 
 
 @pytest.mark.parametrize(
@@ -285,10 +305,10 @@ def test_a_failed_job_stays_failed_whatever_its_uploads_do():
 
 def test_a_job_that_never_started_a_command_ends_at_once():
     """There is nothing to stop and nothing to carry; its containers are sent away."""
-    now = fold(WORKERS, registered("worker:0"))
+    now = story(WORKERS, registered("worker:0"))
     ((stop, _),) = policy.kill(WORKERS, now, "alice@edge", "", 5.0)
-    now = snapshot.apply(now, JobStopping(5.0, "killed", stop.verdict, stop.upload_s))
-    assert policy.order(WORKERS, now).order == wire.LEAVE
+    now = fold.apply(now, JobStopping(5.0, "killed", stop.verdict, stop.upload_s))
+    assert policy.order(WORKERS, now, now.tasks["worker:0"]).order == wire.LEAVE
     assert verdict_of(decide(WORKERS, now, 5.0)) == ("KILLED", 137, "")
 
 
@@ -313,11 +333,11 @@ def test_a_kill_of_a_stopping_job_hurries_it(state, expected):
 
 def test_orders_follow_the_job():
     """wait, start, stop, leave; each has a number of its own and the newest counts."""
-    gathering = fold(WORKERS, registered("worker:0"))
+    gathering = story(WORKERS, registered("worker:0"))
     started = running(WORKERS)
     stopped = stopping(WORKERS, states.FAILED)
-    ended = snapshot.apply(stopped, policy.JobEnded(20.0, states.FAILED, 3, "task", "", ""))
-    orders = [policy.order(WORKERS, now) for now in (gathering, started, stopped, ended)]
+    ended = fold.apply(stopped, policy.JobEnded(20.0, states.FAILED, 3, "task", "", ""))
+    orders = [policy.order(WORKERS, now, now.tasks["worker:0"]) for now in (gathering, started, stopped, ended)]
     assert [order.order for order in orders] == [wire.WAIT, wire.START, wire.STOP, wire.LEAVE]
     assert [order.order_id for order in orders] == [1, 2, 3, 4]
     assert (orders[2].grace_s, orders[2].upload_s) == (30.0, 600.0)
@@ -338,7 +358,7 @@ def test_silence_loses_a_task():
 
 def test_a_container_that_does_not_register_is_given_up():
     """registration_s counts from the end of localization, and not while files are fetched; 0 is no limit."""
-    now = fold(WORKERS, registered("worker:0"))
+    now = story(WORKERS, registered("worker:0"))
     seen = {"c1": Sighting("worker", "h1:8042"), "c2": Sighting("worker", "h2:8042", False, 100.0)}
     assert policy.overdue(WORKERS, now, Signs(sightings=seen), 220.0) == ()
     ((lost, _),) = policy.overdue(WORKERS, now, Signs(sightings=seen), 220.1)
@@ -350,7 +370,7 @@ def test_a_container_that_does_not_register_is_given_up():
 def test_nothing_is_decided_after_the_verdict():
     """A verdict never changes."""
     verdict = policy.JobEnded(20.0, states.SUCCEEDED, 0, "task", "", "")
-    now = snapshot.apply(running(WORKERS, exited("worker:0", 3)), verdict)
+    now = fold.apply(running(WORKERS, exited("worker:0", 3)), verdict)
     assert decide(WORKERS, now, 1e6) == []
     assert policy.kill(WORKERS, now, "alice@edge", "", 30.0) == ()
     assert policy.overdue(WORKERS, now, Signs(heard_s={"worker:1": 0.0}), 1e6) == ()
@@ -396,4 +416,4 @@ def test_a_job_that_runs_too_long_fails(limit_s, now_s, over):
 def test_waiting_for_the_gang_is_not_running():
     """A job that waited for its queue has its whole time when it starts."""
     job = plan(role("worker", 2), limits=Limits(lifetime_s=10, gang_hold_s=0))
-    assert not [action for action in decide(job, fold(job), 10**6) if isinstance(action, StopJob)]
+    assert not [action for action in decide(job, story(job), 10**6) if isinstance(action, StopJob)]

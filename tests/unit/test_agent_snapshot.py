@@ -7,8 +7,8 @@ import itertools
 import pytest
 from fakes import plan, role
 
-from am.agent import snapshot
-from am.agent.snapshot import Signs
+from am.agent import fold, snapshot
+from am.agent.signs import Signs
 from am.contract import events, states
 
 JOB = plan(role("worker", 2), role("ps", tracked=False))
@@ -29,14 +29,14 @@ STORY = [
 ]
 
 
-def fold(story):
+def story(story):
     """Return the job before the first event and after each."""
-    return list(itertools.accumulate(story, snapshot.apply, initial=snapshot.start(JOB)))
+    return list(itertools.accumulate(story, fold.apply, initial=snapshot.start(JOB)))
 
 
 def test_a_job_passes_its_states_and_counts_its_tasks():
     """Job states and the counters that decisions rest on, after each event of a failed job."""
-    seen = fold(STORY)
+    seen = story(STORY)
     assert [now.state for now in seen[:2]] == [states.STARTING, states.GATHERING]
     assert [now.state for now in seen[4:6]] == [states.GATHERING, states.RUNNING]
     assert [now.state for now in seen[8:]] == [states.STOPPING] * 4 + [states.FAILED]
@@ -48,7 +48,7 @@ def test_a_job_passes_its_states_and_counts_its_tasks():
 
 def test_tasks_end_in_the_words_that_users_know():
     """FAILED by itself, FINISHED a stopped ps, KILLED what had not ended when the job did."""
-    tasks = fold(STORY)[-1].tasks
+    tasks = story(STORY)[-1].tasks
     assert {name: task.state for name, task in tasks.items()} == {
         "worker:0": states.FAILED,
         "worker:1": states.KILLED,
@@ -61,14 +61,14 @@ def test_a_stopped_worker_is_finished_after_a_success_only(end, word):
     """A worker that the job's success made needless was not killed."""
     stopping = events.JobStopping(4.0, "the end", events.JobEnded(4.0, end, 0, "task", "", "because"))
     stopped = events.TaskExited(5.0, "worker:1", 1, "h1", 143, "executor", stopped=True)
-    assert fold([*STORY[:6], stopping, stopped])[-1].tasks["worker:1"].state == word
+    assert story([*STORY[:6], stopping, stopped])[-1].tasks["worker:1"].state == word
 
 
 @pytest.mark.parametrize("late", STORY)
 def test_what_has_ended_never_changes(late):
     """Any event after the verdict, told once more, changes no terminal state, no blame and no verdict."""
-    ended = fold(STORY)[-1]
-    after = snapshot.apply(ended, late)
+    ended = story(STORY)[-1]
+    after = fold.apply(ended, late)
     assert after.verdict == ended.verdict
     assert after.blamed == ended.blamed
     assert {name: task.state for name, task in after.tasks.items()} == {
@@ -86,20 +86,20 @@ def test_what_has_ended_never_changes(late):
 )
 def test_a_task_that_has_ended_keeps_its_end(later):
     """Whoever speaks later about an ended task is not heard."""
-    before = fold(STORY[:7])[-1]
-    assert snapshot.apply(before, later).tasks["worker:0"] == before.tasks["worker:0"]
+    before = story(STORY[:7])[-1]
+    assert fold.apply(before, later).tasks["worker:0"] == before.tasks["worker:0"]
 
 
 def test_the_lowest_free_index_is_given():
     """Indices fill from 0; a role that is full, or unknown, has none."""
-    seen = fold(STORY)
+    seen = story(STORY)
     assert [now.free_index("worker") for now in seen[:4]] == [0, 0, 1, None]
     assert seen[0].free_index("chief") is None
 
 
 def test_the_first_port_is_the_address():
     """The topology's address is host and first held port, the host alone without ports."""
-    tasks = fold(STORY)[4].tasks
+    tasks = story(STORY)[4].tasks
     assert [task.address for task in tasks.values()] == ["h0:2220", "h1:2221", "h2"]
 
 
@@ -112,14 +112,14 @@ def test_a_pause_of_the_agent_counts_for_nobody():
 
 def test_a_second_stop_keeps_when_the_first_was_decided():
     """A kill of a stopping job gives a newer order and deadline; what was stopped since the first stays so."""
-    before = fold(STORY[:8])[-1]
-    after = snapshot.apply(before, events.JobStopping(8.0, "killed", VERDICT, 30.0))
+    before = story(STORY[:8])[-1]
+    after = fold.apply(before, events.JobStopping(8.0, "killed", VERDICT, 30.0))
     assert (after.stopping_since_s, after.stopping.time, after.order_id) == (4.0, 8.0, before.order_id + 1)
 
 
 def test_a_task_is_found_by_its_container():
     """A container that never registered is nobody's."""
-    now = fold(STORY[:3])[-1]
+    now = story(STORY[:3])[-1]
     assert now.of_container("c1").name == "worker:1"
     assert now.of_container("c9") is None
 
@@ -128,5 +128,5 @@ def test_a_task_that_never_registered_gets_the_host_of_its_container():
     """Its end says where; a registered one keeps its own."""
     gone = events.TaskExited(5.0, "worker:1", 1, "h7", 76, "yarn", problem="container-ended")
     late = events.TaskExited(5.0, "worker:0", 1, "other", 76, "yarn", problem="executor-lost")
-    now = snapshot.apply(snapshot.apply(fold(STORY[:2])[-1], gone), late)
+    now = fold.apply(fold.apply(story(STORY[:2])[-1], gone), late)
     assert [now.tasks[name].host for name in ("worker:0", "worker:1")] == ["h0", "h7"]

@@ -8,6 +8,7 @@ import pytest
 from fakes import FakeCluster, MemoryStore, plan, registration, role
 
 from am.agent.cluster import DOWN, ENDED, GIVEN, GONE, LOCALIZING, RUNNING, UNKNOWN, ClusterError, Container, NodeWord
+from am.agent.desk import Desk
 from am.agent.history import History
 from am.agent.loop import JobLoop
 from am.agent.witness import DOWN_S, LATE_S, LOOKS_AT_ONCE, Witness
@@ -29,7 +30,16 @@ class Job:
         self.loop.listening("127.0.0.1", 1, "application_1_0001", 1)
         self.witness = Witness(self.loop, cluster)
         for index in range(registered):
-            self.loop.register(registration("worker", f"c{index}"))
+            Desk(self.loop).register(registration("worker", f"c{index}"))
+
+    def tick(self) -> None:
+        """Let the loop decide what only the clock can bring about."""
+
+        async def tick() -> None:
+            self.loop.tick()
+            self.loop.placing.close()
+
+        asyncio.run(tick())
 
     def at(self, now_s: float) -> dict[str, float]:
         """Let the witness look at the doubts of this moment."""
@@ -82,7 +92,7 @@ def test_an_executor_that_speaks_meanwhile_is_alive():
     class Speaks(FakeCluster):
         async def look(self, container_id, node_http):  # noqa: ARG002 - the seam's
             job.now_s += 0.1
-            job.loop.register(registration("worker", container_id))
+            Desk(job.loop).register(registration("worker", container_id))
             return NodeWord(DOWN)
 
     job = Job(1, 1, Speaks(known=list(LISTED)))
@@ -150,9 +160,12 @@ def test_a_container_on_a_silent_node_does_not_wait_for_ever():
     job.now_s = 10.0
     asyncio.run(job.witness.look_for_unregistered())
     job.now_s = 130.0
-    job.loop.tick()
+    job.tick()
     assert job.waiting() == "waiting for 1 of 1 worker in queue ml (1 on nodes that do not answer)"
     assert job.end_of("worker:0") is None
     job.now_s = 130.1
-    job.loop.tick()
-    assert job.end_of("worker:0") == "container c9 has not registered, and h:1 is silent for 120 s"
+    job.tick()
+    task = job.loop.snapshot.tasks["worker:0"]
+    assert (task.state, task.attempt) == ("NEW", 2)
+    said = "container c9 has not registered, and h:1 is silent for 120 s"
+    assert any(said in line for line in job.loop.lines)
