@@ -1,0 +1,468 @@
+"""How many tasks one agent holds: simulated executors in other processes against a real agent, over real TLS.
+
+    .venv/bin/python benchmarks/rendezvous.py [--sizes 10,100,1000,5000] [--profile DIRECTORY] [--update]
+
+The executors are the product's own sessions (registration, beats, orders, reports); only what touches their node is
+left out: no directories, no command. The agent is the product's, with a YARN that gives everything at once and a store
+that takes everything. All sessions begin at the same moment, which no cluster ever does.
+
+Seconds are this machine's and include what the simulated executors cost it. `growth` says how much a task costs
+compared to the size before: 1.0 is linear.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import cProfile
+import importlib
+import json
+import multiprocessing
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from am.agent.cluster import RUNNING, Container, NodeWord
+from am.contract import wire
+from am.contract.job import CERTIFICATE_FILE, JOB_FILE, KEY_FILE, SECRET_FILE, JobPlan, Resources, RolePlan
+from am.executor import reporting
+from am.executor.environment import Task
+from am.executor.happenings import CODE_TERMINATED, Ended, Leave
+from am.executor.link import AgentLink
+from am.executor.preparation import Place
+from am.executor.running import STOPPED_BEFORE, End
+from am.executor.session import Session
+
+RESULTS = Path(__file__).with_suffix(".json")
+SECRET = "no secret at all"  # noqa: S105 - of a job that does not exist
+HOST = "127.0.0.1"
+SESSIONS_A_PROCESS = 500
+LOOK_S = 20.0  # how long beats are counted, at least
+PATIENCE_S = 300.0
+FAILED_CODE = 3
+TICK_S = os.sysconf("SC_CLK_TCK")
+BUDGETS = {5000: {"topology_s": 10.0, "memory_mb": 400.0}, 10: {"memory_mb": 80.0}}
+
+
+@dataclass
+class Row:
+    """What was measured with `tasks` tasks.
+
+    Attributes:
+        tasks: How many.
+        topology_s: From the first registration until the last task had the topology.
+        start_cpu_s: The agent's processor time for that, its own start left out.
+        beats_per_s: Requests while nothing happens.
+        beat_cpu_percent: The agent's processor time for them, of one core.
+        told_s: From one task's exit until the last other task was told to stop.
+        end_s: From that exit until the agent had left, all reports taken.
+        memory_mb: The agent's peak resident memory, 10^6 bytes.
+        cpu_s: The agent's processor time from start to end.
+    """
+
+    tasks: int
+    topology_s: float
+    start_cpu_s: float
+    beats_per_s: float
+    beat_cpu_percent: float
+    told_s: float
+    end_s: float
+    memory_mb: float
+    cpu_s: float
+
+
+# ---- the agent's process ----------------------------------------------------------------------------------------
+
+
+class GivingCluster:
+    """A YARN that has given all containers and ends none."""
+
+    def prepare(self) -> None:
+        """Take the memory that the real one takes."""
+        importlib.import_module("skein")
+
+    async def containers(self) -> tuple[Container, ...]:
+        """Nothing is left to give."""
+        return ()
+
+    async def look(self, _container_id: str, _node_http: str) -> NodeWord:
+        """Every container runs."""
+        return NodeWord(RUNNING)
+
+    async def ask(self, role: str, count: int) -> None:
+        """Nothing is ever asked for again."""
+
+    async def release_all(self) -> None:
+        """Nothing is given back."""
+
+    async def stop(self, container_id: str) -> None:
+        """Executors leave by themselves."""
+
+    async def finish(self, state: str, message: str) -> None:
+        """Nobody reads it."""
+
+
+class NullStore:
+    """A store that takes everything and keeps nothing."""
+
+    def prepare(self) -> None:
+        """Take the memory that the real one takes."""
+        importlib.import_module("hdfs")
+
+    def put(self, path: str, text: str, mode: str, replace: bool = False) -> None:
+        """Take it."""
+
+    def remove(self, path: str) -> None:
+        """Take it."""
+
+    def list(self, _path: str) -> list[str]:
+        """Nothing lies here."""
+        return []
+
+    def read(self, path: str) -> str:
+        """Nothing lies here."""
+        raise FileNotFoundError(path)
+
+
+def be_agent(directory: Path, profile: str) -> int:
+    """Run the job's agent; say on stdout where it listens, and at the end what it took."""
+    agent_module = importlib.import_module("am.agent.__main__")  # no part of the executors' processes
+    plan = JobPlan.from_text((directory / JOB_FILE).read_text())
+    setting = agent_module.Setting(directory, HOST, "application_1_0001", 1)
+    agent = agent_module.Agent(setting, plan, GivingCluster(), NullStore())
+    agent.port.add_done_callback(lambda port: print(json.dumps({"port": port.result()}), flush=True))
+    profiler = cProfile.Profile() if profile else None
+    if profiler:
+        profiler.enable()
+    asyncio.run(agent.run())
+    if profiler:
+        profiler.disable()
+        profiler.dump_stats(profile)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    took = {"memory_mb": used.ru_maxrss * 1024 / 1e6, "cpu_s": used.ru_utime + used.ru_stime}
+    print(json.dumps(took), flush=True)
+    return 0
+
+
+# ---- processes of simulated executors ---------------------------------------------------------------------------
+
+
+class CountedLink(AgentLink):
+    """A link that counts requests."""
+
+    count = 0
+
+    def call(self, *arguments: Any) -> Any:
+        """See AgentLink."""
+        CountedLink.count += 1
+        return super().call(*arguments)
+
+
+class Crowd:
+    """What the sessions of one process have seen; `tell` sends it to the parent when it is the same for all."""
+
+    def __init__(self, count: int, parent: Connection) -> None:
+        self._lock = threading.Lock()
+        self._left = dict.fromkeys(("started", "told", "left"), count)
+        self._parent = parent
+        self.go = threading.Event()
+
+    def saw(self, what: str) -> None:
+        """Count one session that has seen something; the last one's time goes to the parent."""
+        now_s = time.monotonic()
+        with self._lock:
+            self._left[what] -= 1
+            if not self._left[what]:
+                self._parent.send((what, now_s))
+
+
+class SimulatedSession(Session):
+    """A session whose command runs until it is stopped, or until `fail`; nothing of a node is touched."""
+
+    def __init__(self, plan: JobPlan, place: Place, crowd: Crowd) -> None:
+        super().__init__(plan, place)
+        self._crowd = crowd
+        self._prepared = SimpleNamespace(port_numbers=lambda: (40000, 0))
+
+    def live(self) -> None:
+        """Live, in a thread that gets no signals."""
+        self._crowd.go.wait()
+        try:
+            self._live()
+        except Leave as leave:
+            if leave.code:
+                print(leave, file=sys.stderr)
+        finally:
+            self._reporter.close()
+            self._crowd.saw("left")
+
+    def fail(self) -> None:
+        """Let the command end badly; from another thread."""
+        self._inbox.put(Ended(FAILED_CODE))
+
+    def _make_ready(self, _another_port: bool) -> None:
+        return None
+
+    def _try(self, _task: Task) -> End:
+        topology = self._await_start()
+        self._crowd.saw("started")
+        if topology is None:
+            return STOPPED_BEFORE
+        self._reporter.tell_pid(os.getpid())
+        while self._inbox.ending is None:
+            happening = self._inbox.next(None)
+            if isinstance(happening, Ended):
+                self._crowd.saw("told")
+                return End(happening.code, "its last words")
+        self._crowd.saw("told")
+        return End(CODE_TERMINATED)
+
+
+def be_executors(parent: Connection, directory: str, port: int, first: int, count: int) -> None:
+    """Be so many executors; do what the parent says."""
+    reporting.AgentLink = CountedLink
+    place = Path(directory)
+    plan = JobPlan.from_text((place / JOB_FILE).read_text())
+    plan = JobPlan.from_text(plan.to_text().replace('"agent_ports": [\n  0\n ]', f'"agent_ports": [\n  {port}\n ]'))
+    crowd = Crowd(count, parent)
+    sessions = [
+        SimulatedSession(
+            plan,
+            Place(
+                role="worker",
+                directory=directory,
+                agent_host=HOST,
+                certificate=str(place / CERTIFICATE_FILE),
+                token=wire.task_token(SECRET),
+                environment={
+                    "CONTAINER_ID": f"container_1_0001_01_{index:06d}",
+                    "NM_HOST": HOST,
+                    "NM_HTTP_PORT": "8042",
+                    "USER": "alice",
+                },
+                started_s=time.time(),
+            ),
+            crowd,
+        )
+        for index in range(first, first + count)
+    ]
+    for session in sessions:
+        threading.Thread(target=session.live, daemon=True).start()
+    parent.send(("ready", 0.0))
+    while True:
+        order = parent.recv()
+        if order == "go":
+            crowd.go.set()
+        elif order == "count":
+            parent.send(("counted", float(CountedLink.count)))
+        elif order == "fail":
+            now_s = time.monotonic()
+            sessions[0].fail()
+            parent.send(("failed", now_s))
+        else:
+            return
+
+
+# ---- the measurement --------------------------------------------------------------------------------------------
+
+
+class Fleet:
+    """The processes of simulated executors."""
+
+    def __init__(self, directory: Path, port: int, tasks: int) -> None:
+        count = min(SESSIONS_A_PROCESS, -(-tasks // 2))
+        context = multiprocessing.get_context("spawn")
+        self._pipes: list[Connection] = []
+        self._processes = []
+        for first in range(0, tasks, count):
+            ours, theirs = context.Pipe()
+            arguments = (theirs, str(directory), port, first, min(count, tasks - first))
+            process = context.Process(target=be_executors, args=arguments, daemon=True)
+            process.start()
+            self._pipes.append(ours)
+            self._processes.append(process)
+        self.hear("ready")
+
+    def say(self, order: str) -> None:
+        """Give all of them an order."""
+        for pipe in self._pipes:
+            pipe.send(order)
+
+    def fail_one(self) -> float:
+        """Let one task's command fail; return when."""
+        self._pipes[0].send("fail")
+        return self._hear(self._pipes[0], "failed")
+
+    def hear(self, what: str) -> list[float]:
+        """Wait until each has said this; return the numbers that came with it."""
+        return [self._hear(pipe, what) for pipe in self._pipes]
+
+    def close(self) -> None:
+        """End them."""
+        self.say("end")
+        for process in self._processes:
+            process.join()
+
+    @staticmethod
+    def _hear(pipe: Connection, what: str) -> float:
+        if not pipe.poll(PATIENCE_S):
+            raise TimeoutError(f"no process said {what!r} within {PATIENCE_S:g} s")
+        word, number = pipe.recv()
+        if word != what:
+            raise RuntimeError(f"a process said {word!r} before {what!r}")
+        return float(number)
+
+
+def measure(tasks: int, profile: str) -> Row:
+    """Run one job of so many tasks from start to end."""
+    with tempfile.TemporaryDirectory(prefix="rendezvous-") as name:
+        directory = Path(name)
+        write_job(directory, tasks)
+        command = [sys.executable, __file__, "--agent", name, "--profile", profile]
+        with (directory / "agent.log").open("wb") as log:
+            agent = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        assert agent.stdout is not None  # noqa: S101 - a pipe was asked for
+        try:
+            fleet = Fleet(directory, json.loads(agent.stdout.readline())["port"], tasks)
+            row = course(fleet, agent, tasks)
+            fleet.close()
+        except BaseException:
+            agent.kill()
+            print((directory / "agent.log").read_text()[-2000:], file=sys.stderr)
+            raise
+        return row
+
+
+def course(fleet: Fleet, agent: subprocess.Popen[str], tasks: int) -> Row:
+    """Take the job through its life; return what was measured."""
+    before_s, went_s = cpu_s(agent.pid), time.monotonic()
+    fleet.say("go")
+    topology_s = max(fleet.hear("started")) - went_s
+    start_cpu_s = cpu_s(agent.pid) - before_s
+    time.sleep(2.0)  # the first beats with a pid are no steady load
+    beats, window_cpu_s, window_s = beat_load(fleet, agent.pid, max(LOOK_S, tasks / 100))
+    failed_s = fleet.fail_one()
+    told_s = max(fleet.hear("told")) - failed_s
+    fleet.hear("left")
+    assert agent.stdout is not None  # noqa: S101 - a pipe was asked for
+    took = json.loads(agent.stdout.readline())
+    end_s = time.monotonic() - failed_s
+    agent.wait(PATIENCE_S)
+    return Row(
+        tasks,
+        topology_s,
+        start_cpu_s,
+        beats / window_s,
+        100 * window_cpu_s / window_s,
+        told_s,
+        end_s,
+        took["memory_mb"],
+        took["cpu_s"],
+    )
+
+
+def beat_load(fleet: Fleet, pid: int, look_s: float) -> tuple[float, float, float]:
+    """Return requests, the agent's processor time and the time itself while nothing happens."""
+
+    def counted() -> float:
+        fleet.say("count")
+        return sum(fleet.hear("counted"))
+
+    began, cpu_before_s, began_s = counted(), cpu_s(pid), time.monotonic()
+    time.sleep(look_s)
+    return counted() - began, cpu_s(pid) - cpu_before_s, time.monotonic() - began_s
+
+
+def write_job(directory: Path, tasks: int) -> None:
+    """Write what every container of the job finds."""
+    new = importlib.import_module("skein.model").Security.new_credentials()
+    (directory / CERTIFICATE_FILE).write_bytes(new._get_bytes("cert"))  # noqa: SLF001 - Skein has no other door
+    (directory / KEY_FILE).write_bytes(new._get_bytes("key"))  # noqa: SLF001
+    (directory / SECRET_FILE).write_text(SECRET)
+    plan = JobPlan(
+        id="20260101-000000-abcd",
+        name="rendezvous",
+        user="alice",
+        framework="generic",
+        queue="default",
+        roles=(RolePlan("worker", tasks, Resources(128), "true"),),
+        main_task="worker:0",
+        done_when="all",
+        tf_worker0="worker",
+        input_path="",
+        checkpoint_path="",
+        saved_model_path="",
+        data_dir="",
+        job_dir="/jobs/1",
+        webhdfs=(),
+        agent_ports=(0,),
+    )
+    (directory / JOB_FILE).write_text(plan.to_text())
+
+
+def cpu_s(pid: int) -> float:
+    """Return the processor time of a process so far, in seconds."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICK_S
+
+
+def report(rows: list[Row]) -> bool:
+    """Print the rows with their growth; return whether every budget is kept."""
+    names = [name for name in asdict(rows[0]) if name != "tasks"]
+    print("| tasks | " + " | ".join(names) + " |")
+    print("|---" * (len(names) + 1) + "|")
+    for before, row in zip([None, *rows[:-1]], rows, strict=True):
+        cells = []
+        for name in names:
+            value = getattr(row, name)
+            growth = ""
+            if before is not None and name not in {"memory_mb", "beat_cpu_percent", "beats_per_s"}:
+                growth = f" ({value / row.tasks / (getattr(before, name) / before.tasks):.2f})"
+            cells.append(f"{value:.2f}{growth}")
+        print(f"| {row.tasks} | " + " | ".join(cells) + " |")
+    kept = True
+    for row in rows:
+        for name, most in BUDGETS.get(row.tasks, {}).items():
+            value = getattr(row, name)
+            kept &= value <= most
+            print(f"{row.tasks} tasks: {name} {value:.2f}, budget {most:g}: {'kept' if value <= most else 'NOT KEPT'}")
+    return kept
+
+
+def main() -> int:
+    """Measure each size; return 1 when a budget is not kept."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", default="10,100,1000,5000", help="numbers of tasks")
+    parser.add_argument("--profile", default="", help="file for the profile of the agent's calls")
+    parser.add_argument("--update", action="store_true", help=f"write {RESULTS.name}")
+    parser.add_argument("--agent", default="", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.agent:
+        return be_agent(Path(given.agent), given.profile)
+    rows = []
+    for size in (int(text) for text in given.sizes.split(",")):
+        rows.append(measure(size, given.profile))
+        print(json.dumps(asdict(rows[-1])), file=sys.stderr, flush=True)
+    kept = report(rows)
+    if given.update:
+        machine = {"cores": os.cpu_count(), "load": os.getloadavg()[0], "python": platform.python_version()}
+        when = datetime.now(tz=timezone.utc).isoformat(timespec="seconds")
+        RESULTS.write_text(
+            json.dumps({"when": when, **machine, "rows": [asdict(row) for row in rows]}, indent=1) + "\n"
+        )
+    return 0 if kept else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
