@@ -61,25 +61,33 @@ class SkeinYarn:
     Args:
         environ: The process environment, with HADOOP_CONF_DIR and a PATH on which `yarn` and Java are found.
         progress: Told what is waited for, every few seconds.
+
+    Raises:
+        UnreachableError: The process cannot be started.
+        StagingError: The user's cache cannot be written.
     """
 
     def __init__(self, environ: Mapping[str, str], progress: Callable[[str], None] = lambda _: None) -> None:
         self._progress = progress
-        self._scratch = contextlib.ExitStack()
-        self._dir = self._scratch.enter_context(scratch_dir("driver"))
         self._certificate = ""
-        with cache_errors():
-            launch_log = self._scratch.enter_context((self._dir / "launch.log").open("w"))
-        self._started_s = time.monotonic()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "yarn_submitter.yarn", str(self._dir)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=launch_log,
-            env=driver_environment(environ, self._dir),
-            text=True,
-            start_new_session=True,  # Ctrl-C is ours: the driver must not die in the middle of a submission
-        )
+        with contextlib.ExitStack() as scratch:
+            self._dir = scratch.enter_context(scratch_dir("driver"))
+            with cache_errors():
+                launch_log = scratch.enter_context((self._dir / "launch.log").open("w"))
+            self._started_s = time.monotonic()
+            try:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "yarn_submitter.yarn", str(self._dir)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=launch_log,
+                    env=driver_environment(environ, self._dir),
+                    text=True,
+                    start_new_session=True,  # Ctrl-C is ours: the driver must not die in the middle of a submission
+                )
+            except OSError as error:
+                raise _driver_failed(error.strerror or str(error), "") from error
+            self._scratch = scratch.pop_all()
 
     def certificate(self) -> str:
         """Return the application's certificate, waiting until the driver is up.

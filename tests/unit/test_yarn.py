@@ -340,3 +340,13 @@ def test_the_drivers_environment(tmp_path: Path) -> None:
     options = made["SKEIN_DRIVER_JAVA_OPTIONS"].split()
     assert options[-1] == "-Xmx200m"
     assert f"-Djava.io.tmpdir={tmp_path}" in options
+
+
+def test_a_process_that_cannot_be_started(environ: dict[str, str], tmp_path: Path) -> None:
+    """Here for a variable longer than Linux takes: a sentence with the system's words, and nothing is left behind."""
+    with pytest.raises(UnreachableError) as failed:
+        SkeinYarn({**environ, "LONG": "x" * 200_000})
+    (problem,) = failed.value.problems
+    assert problem.id == "driver-failed"
+    assert problem.sentence.endswith("could not be started: Argument list too long.")
+    assert scratch(tmp_path) == []
