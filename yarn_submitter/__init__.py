@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from yarn_submitter.monitor import JobView, TaskView
     from yarn_submitter.outputs import LogLine
     from yarn_submitter.plan import SubmissionPlan
-    from yarn_submitter.spec import JobSpec, Localization, Mount, Quicklink, RoleSpec, Secret, Security
+    from yarn_submitter.spec import JobLimits, JobSpec, Localization, Mount, Quicklink, RoleSpec, Secret, Security
     from yarn_submitter.units import Ask
 
 __version__ = "0.1.0"
@@ -55,6 +55,7 @@ __all__ = [
     "InternalError",
     "Job",
     "JobEnded",
+    "JobLimits",
     "JobSpec",
     "JobView",
     "LimitError",
@@ -97,7 +98,9 @@ _PLACES = {
     "yarn_submitter.monitor": ("JobView", "TaskView"),
     "yarn_submitter.outputs": ("LogLine",),
     "yarn_submitter.plan": ("SubmissionPlan",),
-    "yarn_submitter.spec": ("JobSpec", "Localization", "Mount", "Quicklink", "RoleSpec", "Secret", "Security"),
+    "yarn_submitter.spec": (
+        *("JobLimits", "JobSpec", "Localization", "Mount", "Quicklink", "RoleSpec", "Secret", "Security"),
+    ),
     "yarn_submitter.units": ("Ask",),
 }
 

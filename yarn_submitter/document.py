@@ -38,6 +38,9 @@ def plan_document(
         "verbose": spec.verbose,
         "distributed": sum(role.instances for role in spec.roles) > 1,
         "max_runtime_s": spec.max_runtime_s,
+        "max_restarts": spec.max_restarts,
+        "am_attempts": spec.am_attempts,
+        "port_range": list(spec.port_range),
         "env": spec.env,
         "secrets": [{"name": secret.name, "file": secret.path} for secret in spec.secrets],
         "conf": spec.conf,
@@ -98,6 +101,7 @@ def _resources(ask: Ask) -> dict[str, int]:
 def _role(role: RoleSpec, planned: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "instances": role.instances,
+        "min_instances": role.min_instances or role.instances,
         "resources": _resources(role.resources),
         "launch_cmd": planned["command"],
         "docker_image": role.image,
@@ -105,4 +109,5 @@ def _role(role: RoleSpec, planned: Mapping[str, Any]) -> dict[str, Any]:
         "env": role.env,
         "localizations": [_localization(item) for item in role.localizations],
         "mounts": [_mount(mount) for mount in role.mounts],
+        **{key: planned[key] for key in ("tracked", "start", "depends_on", "on_failure", "on_loss")},
     }

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from am.contract.job import RESTART_JOB, RESTART_TASK
 from yarn_submitter.argv import read_argv
 from yarn_submitter.errors import Problem, UsageError
 from yarn_submitter.formats import read_file
@@ -16,7 +17,7 @@ from yarn_submitter.frameworks import (
     task_role,
 )
 from yarn_submitter.given import MOST_TEXT_BYTES, Faults, Given, shown
-from yarn_submitter.options import FLAG, HIDDEN, LIST, OPTIONS, PLACEHOLDERS, TENSORBOARD
+from yarn_submitter.options import BY_NAME, FLAG, HIDDEN, LIST, OPTIONS, OWN_LIMITS, PLACEHOLDERS, TENSORBOARD
 from yarn_submitter.properties import Properties, read_properties
 from yarn_submitter.remotes import (
     INPUT_NAME,
@@ -29,7 +30,7 @@ from yarn_submitter.remotes import (
 from yarn_submitter.rolespecs import RoleReader
 from yarn_submitter.roletexts import both
 from yarn_submitter.settings import JobDefaults
-from yarn_submitter.spec import JobSpec, RoleSpec, Security
+from yarn_submitter.spec import JobLimits, JobSpec, RoleSpec, Security
 from yarn_submitter.values import (
     GivenOptions,
     env_file_lines,
@@ -37,7 +38,10 @@ from yarn_submitter.values import (
     read_flag,
     read_image,
     read_label,
+    read_limit,
+    read_number,
     read_pairs,
+    read_port_range,
     read_quicklinks,
     read_secrets,
 )
@@ -45,6 +49,8 @@ from yarn_submitter.yamlfile import YamlJob
 
 # Values that YAML and the command line may both hold without a conflict.
 _MERGED = ("verbose", "wait_job_finish", "insecure", "distribute_keytab", TENSORBOARD)
+_MOST_RESTARTS = 100_000
+_MOST_AM_ATTEMPTS = 100  # a cluster allows fewer (yarn.resourcemanager.am.max-attempts) and then counts its own
 # Faults that a file which could not be read may be the reason of.
 _OF_THE_FILE = (
     *("role-unknown", "role-incomplete", "name-absent", "input-path-absent", "no-roles", "one-worker-with-ps"),
@@ -209,6 +215,10 @@ class _Builder(GivenOptions):
             ),
             tensorboard=tensorboard,
             max_runtime_s=self.max_runtime_s(),
+            max_restarts=self.max_restarts(roles),
+            am_attempts=self.number("am_attempts", 1, _MOST_AM_ATTEMPTS),
+            port_range=read_port_range(self.one("port_range"), faults),
+            limits=self.limits(),
         )
 
     def task_counts(self, roles: Sequence[RoleSpec]) -> dict[str, int]:
@@ -224,6 +234,28 @@ class _Builder(GivenOptions):
                 sentence = f"The command of role {role.name} has {letters} letters with its paths filled in."
                 most = f"Linux gives a program {MOST_TEXT_BYTES} bytes at most"
                 self.faults.add("text-unusable", sentence, most, "put it into a script")
+
+    def max_restarts(self, roles: Sequence[RoleSpec]) -> int:
+        """Return how many restarts the job may have after failures."""
+        found = self.number("max_restarts", 0, _MOST_RESTARTS)
+        for role in roles:
+            if role.on_failure in (RESTART_TASK, RESTART_JOB) and not found:
+                self.faults.warn(f"role {role.name}: on_failure {role.on_failure} has no effect without --max_restarts")
+        return found
+
+    def limits(self) -> JobLimits:
+        """Return the deadlines that the job sets for itself."""
+        found: dict[str, int] = {}
+        for name, field in OWN_LIMITS.items():
+            if name in self.given:
+                read = {"gang_tries": read_number, "stop_grace": read_duration}.get(name, read_limit)
+                found[field] = read(self.one(name), self.faults)
+        return JobLimits(**found)
+
+    def number(self, name: str, least: int, most: int) -> int:
+        """Return a number that an option gives, or its default."""
+        given = self.one(name)
+        return read_number(given if name in self.given else given.part(BY_NAME[name].default), self.faults, least, most)
 
     def max_runtime_s(self) -> int:
         """Return how long the job may run; 0: as long as it likes."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from yarn_submitter.spec import FRAMEWORKS, ON_FAILURE
+from am.contract.job import AFTER_FAILURE, STARTS, TOGETHER
+from yarn_submitter.spec import AM_ATTEMPTS, FRAMEWORKS
 
 TEXT = "text"
 COUNT = "count"
@@ -75,6 +76,15 @@ class Option:
 OPTION_ROLES = ("worker", "ps", "scheduler")
 TENSORBOARD = "tensorboard"
 HIDDEN = "secret"  # the option whose values are never repeated: they may hold the secret itself
+# Options that set a deadline of the job -> field of JobLimits.
+OWN_LIMITS = {
+    "gang_timeout": "gang_hold_s",
+    "gang_tries": "gang_tries",
+    "queue_timeout": "queue_wait_s",
+    "stall_timeout": "stall_s",
+    "kill_if_gpu_idle": "gpu_idle_s",
+    "stop_grace": "stop_grace_s",
+}
 # Paths that stand in a command as `%name%`.
 PLACEHOLDERS = ("input_path", "checkpoint_path", "saved_model_path")
 # The key of `--conf` that is a list of localizations, as in scripts for TonY and Submarine.
@@ -93,6 +103,7 @@ def _role_rows(role: str) -> tuple[Option, ...]:
             f"number of {role} tasks{only}",
             _DEFAULT_COUNT.get(role, "0"),
             (*section, "replicas"),
+            placeholder="N|MIN:MAX" if role == "worker" else "",
         ),
         Option(f"{role}_resources", RESOURCES, f"resources of a {role}", "", (*section, "resources")),
         Option(f"{role}_launch_cmd", TEXT, f"shell command of a {role}", "", (*section, "launch_cmd"), (), "COMMAND"),
@@ -111,6 +122,10 @@ def _config(name: str, kind: str, text: str, default: str = "", *, key: str = ""
     return Option(name, kind, text, default, ("configs", key or name), placeholder=placeholder)
 
 
+def _scheduling(name: str, kind: str, text: str, default: str, placeholder: str = "") -> Option:
+    return Option(name, kind, text, default, ("scheduling", name), placeholder=placeholder)
+
+
 def _any_role(name: str, key: str, text: str, placeholder: str) -> Option:
     return Option(name, ROLE_PAIRS, text, "", ("roles", ANY_ROLE, key), placeholder=f"ROLE={placeholder}")
 
@@ -118,6 +133,8 @@ def _any_role(name: str, key: str, text: str, placeholder: str) -> Option:
 _REMOTE = "REMOTE[#archive]:LOCAL[:rw]"
 _MOUNT = "SOURCE:TARGET[:ro|rw]"
 _BOARD = ("tensorBoard",)
+_OF_SITE = "the site's"
+_OR_NONE = "DURATION|none"
 
 _JOB = (
     Option("name", TEXT, "name of the job (needed)", "", ("spec", "name"), placeholder="NAME"),
@@ -145,7 +162,12 @@ _ROLES = (
     _any_role("role_localization", "localizations", "file, directory or archive for one role's tasks", _REMOTE),
     _any_role("role_mount", "mounts", "Docker mount for one role's tasks", _MOUNT),
     _any_role("role_node_label", "node_label", "nodes that a role runs on", "LABEL"),
-    _any_role("role_on_failure", "on_failure", "whether a failed task of a role ends the job", "|".join(ON_FAILURE)),
+    _any_role("role_start", "start", f"when the tasks of a role start (default: {TOGETHER})", "|".join(STARTS)),
+    _any_role(
+        "role_depends_on", "depends_on", "roles that must run, or have succeeded, before", "OTHER[:succeeded],..."
+    ),
+    _any_role("role_on_failure", "on_failure", "what follows when a task of a role fails", "|".join(AFTER_FAILURE)),
+    _any_role("role_on_loss", "on_loss", "what follows when the cluster takes a task away", "|".join(AFTER_FAILURE)),
 )
 _BESIDE = (
     Option(TENSORBOARD, FLAG, "run a TensorBoard beside the job", "off"),
@@ -181,7 +203,7 @@ _RULES = (
         ("scheduling", "node_label"),
         placeholder="LABEL",
     ),
-    Option("max_runtime", DURATION, "the job fails when it has run so long", "no limit", ("scheduling", "max_runtime")),
+    _scheduling("max_runtime", DURATION, "the job fails when it has run so long", "no limit"),
     Option("done_when", CHOICE, "whose good end is the job's", "chief", ("configs", "done_when"), ("chief", "all")),
     Option(
         "tf_worker0",
@@ -190,6 +212,29 @@ _RULES = (
         "worker",
         ("configs", "tf_worker0"),
         ("worker", "chief", "master"),
+    ),
+)
+_TROUBLE = (
+    _scheduling("max_restarts", COUNT, "restarts after failed programs, all together", "0"),
+    _scheduling(
+        "gang_timeout", DURATION, "a part of the job holds its containers so long for the rest", _OF_SITE, _OR_NONE
+    ),
+    _scheduling("gang_tries", COUNT, "so often it gives them back, then the job fails; 0: without end", _OF_SITE),
+    _scheduling("queue_timeout", DURATION, "the job fails when it is not complete after so long", _OF_SITE, _OR_NONE),
+    _scheduling(
+        "stall_timeout",
+        DURATION,
+        "a program without output and work on a GPU for so long has failed",
+        _OF_SITE,
+        _OR_NONE,
+    ),
+    _scheduling(
+        "kill_if_gpu_idle", DURATION, "a program whose GPUs are idle for so long has failed", _OF_SITE, _OR_NONE
+    ),
+    _scheduling("stop_grace", DURATION, "from TERM to KILL", _OF_SITE),
+    _scheduling("port_range", TEXT, "ports that tasks may listen on", "any", "FIRST-LAST"),
+    _scheduling(
+        "am_attempts", COUNT, "ApplicationMasters that the job may have, one after the other", str(AM_ATTEMPTS)
     ),
 )
 _KERBEROS = (
@@ -227,6 +272,7 @@ GROUPS = {
     "What they find": _BROUGHT,
     "Beside them": _BESIDE,
     "Where, how long, what counts": _RULES,
+    "What waits, what fails": _TROUBLE,
     "Kerberos": _KERBEROS,
     "This command": _CONTROLS,
 }

@@ -26,7 +26,7 @@ from am.contract import job as contract
 from am.contract.codec import from_json, to_json
 from yarn_submitter.docker_runtime import launch_environment, local_name, task_environment
 from yarn_submitter.document import plan_document
-from yarn_submitter.frameworks import FRAMEWORK, with_task_roles
+from yarn_submitter.frameworks import FRAMEWORK, after_bad_end, with_task_roles
 from yarn_submitter.given import UNPRINTABLE
 from yarn_submitter.localfiles import LocalFile
 from yarn_submitter.options import TENSORBOARD
@@ -79,7 +79,7 @@ def plan(spec: JobSpec, files: Mapping[str, LocalFile], limits: contract.Limits 
     Args:
         spec: The job.
         files: Local path -> what lies there, for every path of `local_paths(spec)`.
-        limits: The site's deadlines; the job's own lifetime is put into them.
+        limits: The site's deadlines; the job's own are put into them.
     """
     described, spec = spec, with_task_roles(_escape(spec))
     staged: dict[str, LocalFile] = {}
@@ -92,7 +92,7 @@ def plan(spec: JobSpec, files: Mapping[str, LocalFile], limits: contract.Limits 
     application = {
         "name": spec.name,
         "queue": spec.queue,
-        "max_attempts": 1,
+        "max_attempts": spec.am_attempts,
         "tags": ["yarn-submitter", "ys-id:<ys:id>"],
         "master": {
             "resources": {"memory": f"{AGENT_MEMORY_MIB} MiB", "vcores": 1},
@@ -197,13 +197,22 @@ def _job(spec: JobSpec, limits: contract.Limits) -> dict[str, Any]:
             has_source=bool(spec.source_dir),
             secrets=tuple(secret.name for secret in spec.secrets),
             quicklinks=_quicklinks(spec),
-            limits=dataclasses.replace(limits, lifetime_s=spec.max_runtime_s),
+            max_restarts=spec.max_restarts,
+            max_attempts=spec.am_attempts,
+            port_range=spec.port_range,
+            limits=_limits(spec, limits),
             input_path=spec.input_path,
             checkpoint_path=checkpoint,
             saved_model_path=model,
         )
     )
     return {**job, "webhdfs": "<ys:webhdfs>", "agent_ports": "<ys:agent_ports>"}
+
+
+def _limits(spec: JobSpec, limits: contract.Limits) -> contract.Limits:
+    """Return the site's deadlines with the job's own."""
+    own = {name: value for name, value in vars(spec.limits).items() if value is not None}
+    return dataclasses.replace(limits, lifetime_s=spec.max_runtime_s, **own)
 
 
 def _all_roles(spec: JobSpec) -> tuple[RoleSpec, ...]:
@@ -235,6 +244,7 @@ def _quicklinks(spec: JobSpec) -> tuple[contract.Quicklink, ...]:
 
 def _role_plan(spec: JobSpec, role: RoleSpec, paths: Mapping[str, str]) -> contract.RolePlan:
     sidecar = spec.tensorboard is not None and role.name == TENSORBOARD
+    on_failure, on_loss = after_bad_end(spec, role)
     decides = role.name not in FRAMEWORK[spec.framework].untracked and not sidecar
     return contract.RolePlan(
         name=role.name,
@@ -243,7 +253,11 @@ def _role_plan(spec: JobSpec, role: RoleSpec, paths: Mapping[str, str]) -> contr
         command=role.command if sidecar else _fill(role.command, paths),
         env=task_environment(spec, role),
         tracked=decides or not spec.roles,  # a TensorBoard without a job beside it is the job
-        on_failure="ignore" if sidecar and spec.roles else role.on_failure,
+        on_failure=on_failure,
+        on_loss=on_loss,
+        min_instances=role.min_instances,
+        start=role.start,
+        depends_on=role.depends_on,
         watches=sidecar,
     )
 

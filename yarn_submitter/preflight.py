@@ -66,7 +66,8 @@ def label_of(role: RoleSpec, spec: JobSpec, queue: Queue | None) -> str:
 
 def _ask(role: RoleSpec, label: str) -> RoleAsk:
     resources = role.resources
-    return RoleAsk(role.name, role.instances, resources.memory_mib, resources.vcores, resources.gpus, label)
+    amounts = (resources.memory_mib, resources.vcores, resources.gpus)
+    return RoleAsk(role.name, role.instances, *amounts, label, role.min_instances)
 
 
 def _not_expressible(role: RoleSpec, facts: ClusterFacts) -> Iterator[Finding]:

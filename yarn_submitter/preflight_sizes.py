@@ -32,6 +32,7 @@ class RoleAsk:
         vcores: Virtual cores.
         gpus: GPUs.
         label: Label of its nodes; empty: nodes without a label.
+        min_instances: So many are enough; 0: all of them.
     """
 
     name: str
@@ -40,6 +41,12 @@ class RoleAsk:
     vcores: int = 1
     gpus: int = 0
     label: str = ""
+    min_instances: int = 0
+
+    @property
+    def needed(self) -> int:
+        """Return how many the job cannot do without."""
+        return self.min_instances or self.instances
 
     @property
     def amount(self) -> Amount:
@@ -136,7 +143,7 @@ def _up(count: int, step: int, most: int) -> int:
 
 def _rounded(role: RoleAsk, queue: Queue | None) -> RoleAsk:
     ask = rounded(role.amount, queue)
-    return RoleAsk(role.name, role.instances, ask.memory_mib, ask.vcores, role.gpus, role.label)
+    return RoleAsk(role.name, role.instances, ask.memory_mib, ask.vcores, role.gpus, role.label, role.min_instances)
 
 
 def _role_findings(role: RoleAsk, queue: Queue | None, facts: ClusterFacts) -> Iterator[Finding]:
@@ -210,7 +217,7 @@ def _gang_findings(gang: _Gang) -> Iterator[Finding]:
     about = f"label {gang.label}" if gang.label else ""
     asked = together.text()
     available = f"{there.text()} on {count_text(len(gang.nodes), 'node')}, free now {free.text()}"
-    never = _never(gang, together, there)
+    never = _never(gang, total(role.amount for role in gang.roles for _ in range(role.needed)), there)
     if never:
         too_large = Problem("gang-too-large", never, asked_by, "ask fewer instances or less for each")
         yield Finding("together", about, asked, available, REFUSED, too_large)
@@ -240,9 +247,9 @@ def _never(gang: _Gang, together: Amount, there: Amount) -> str:
             return f"The job needs {kind.text(asked)} at the same time, {where}."
     for role in gang.roles:
         fit = sum(_fitting(node.total, role.amount, gang.kinds) for node in gang.nodes)
-        if fit < role.instances:
+        if fit < role.needed:
             room = f"room for {fit} (of {role.amount.text()} each)"
-            return f"The job needs {role.instances} x {role.name} at the same time, {nodes} {have} {room}."
+            return f"The job needs {role.needed} x {role.name} at the same time, {nodes} {have} {room}."
     return ""
 
 

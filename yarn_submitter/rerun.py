@@ -54,6 +54,8 @@ def prepare(job: Job, name: str = "") -> Rerun:
     limits = job.plan.limits
     said = [field.name for field in dataclasses.fields(limits) if _said_now(site, field.name)]
     limits = dataclasses.replace(limits, **{field: getattr(site.settings.limits, field) for field in said})
+    own = {field: None for field in vars(spec.limits) if field in said}
+    spec = dataclasses.replace(spec, limits=dataclasses.replace(spec.limits, **own))
     return Rerun(plan(spec, record.files, limits), _with_cached(spec, cached), needed)
 
 

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import re
 
-from yarn_submitter.frameworks import FRAMEWORK, check_counts, check_parameters, check_role_name, refuses
+from am.contract.job import STARTS, TOGETHER
+from yarn_submitter.frameworks import (
+    FRAMEWORK,
+    check_counts,
+    check_parameters,
+    check_role,
+    check_role_name,
+    endless_roles,
+    refuses,
+)
 from yarn_submitter.given import Given, closest, shown, valid_words
 from yarn_submitter.options import BY_NAME, OPTION_ROLES, TENSORBOARD
 from yarn_submitter.remotes import read_localizations, read_mounts
+from yarn_submitter.roleorder import check_order, read_order
 from yarn_submitter.roletexts import RoleTexts, gather_roles, own_options
 from yarn_submitter.settings import JobDefaults
-from yarn_submitter.spec import ON_FAILURE, RoleSpec
+from yarn_submitter.spec import RoleSpec
 from yarn_submitter.units import Ask
 from yarn_submitter.values import (
     MOST_TASKS,
     GivenOptions,
+    read_after,
     read_ask,
-    read_count,
     read_image,
+    read_instances,
     read_label,
     read_pairs,
     read_word,
@@ -85,6 +96,9 @@ class RoleReader:
         tensorboard = self.tensorboard()
         if not found and not tensorboard:
             self.faults.add("no-roles", "The job has no task.", "", "give --num_workers or --role")
+        places = {name: texts[name].texts["depends_on"][0] for name, role in found.items() if role.depends_on}
+        depends_on = {name: role.depends_on for name, role in found.items()}
+        check_order(depends_on, places, endless_roles(self.rules), self.faults)
         check_counts(self.rules, {name: role.instances for name, role in found.items()}, self.faults)
         if sum(role.instances for role in found.values()) > MOST_TASKS:
             sentence = f"All roles together have more than {MOST_TASKS} tasks."
@@ -97,7 +111,8 @@ class RoleReader:
         texts, faults = role.texts, self.faults
         own = own_options(name) if name in OPTION_ROLES and not role.by_role else {}
         default = "1" if name == "worker" or role.in_file else "0"
-        instances = read_count(texts["replicas"][0] if "replicas" in texts else role.place.part(default), faults)
+        count = texts["replicas"][0] if "replicas" in texts else role.place.part(default)
+        min_instances, instances = read_instances(count, faults)
         if not own:
             self.check_name(name, role.place)
         if instances == 0:
@@ -119,7 +134,7 @@ class RoleReader:
                 step = f"write `{key}:` there" if role.in_file else form.format(name)
                 faults.add("role-incomplete", sentence, "", step, at=role.place)
         resources = needed.get("resources", [Given("", "")])[0]
-        return RoleSpec(
+        found = RoleSpec(
             name,
             instances,
             read_ask(resources, self.defaults.profiles, faults) if resources.value else Ask(0),
@@ -129,8 +144,14 @@ class RoleReader:
             read_mounts(texts.get("mounts", []), faults),
             read_image(texts["docker_image"][0], faults) if "docker_image" in texts else "",
             read_label(texts["node_label"][0], faults) if "node_label" in texts else "",
-            read_word(ON_FAILURE, texts["on_failure"][0], faults) if "on_failure" in texts else ON_FAILURE[0],
+            read_after(texts["on_failure"][0], faults) if "on_failure" in texts else "",
+            read_after(texts["on_loss"][0], faults) if "on_loss" in texts else "",
+            min_instances,
+            (read_word(STARTS, texts["start"][0], faults) if "start" in texts else "") or TOGETHER,
+            read_order(texts.get("depends_on", []), faults),
         )
+        check_role(self.rules, found, count, texts["start"][0] if "start" in texts else count, faults)
+        return found
 
     def profile(self) -> list[Given]:
         """Return the text of --profile when the site has one of that name."""

@@ -8,7 +8,7 @@ from yarn_submitter.given import Faults, Given, closest, shown
 from yarn_submitter.options import ANY_ROLE, OPTION_ROLES, OPTIONS, Option
 from yarn_submitter.yamlfile import YamlJob
 
-_LISTS = ("envs", "localizations", "mounts")
+_LISTS = ("envs", "localizations", "mounts", "depends_on")
 _PAIR_OPTIONS = tuple(option for option in OPTIONS if option.role == ANY_ROLE)
 
 

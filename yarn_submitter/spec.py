@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from am.contract.job import TOGETHER
 from yarn_submitter.units import Ask
 
 FRAMEWORKS = ("tensorflow", "pytorch", "mxnet", "horovod", "jax", "generic")
-# What a task's failure does: it ends the job, or the others go on.
-ON_FAILURE = ("fail", "ignore")
-# Frameworks whose tasks this version can bring together; the others are refused with a sentence.
-RUNNABLE = ("tensorflow", "generic")
+FAIL = "fail"  # what `on_failure: fatal` was called
+AM_ATTEMPTS = 1  # ApplicationMasters of a job that says nothing
 
 
 @dataclass(frozen=True)
@@ -87,12 +86,33 @@ class Security:
 
 
 @dataclass(frozen=True)
+class JobLimits:
+    """Deadlines that a job sets for itself, each as in am.contract.job.Limits; None: as its site says, 0: no limit.
+
+    Attributes:
+        gang_hold_s: Tasks that are up hold their containers so long for the rest of the job.
+        gang_tries: How often they give them back before the job fails.
+        queue_wait_s: For the whole job to be up.
+        stall_s: Without output and without work on a GPU a program has failed.
+        gpu_idle_s: With idle GPUs a program has failed.
+        stop_grace_s: From TERM to KILL.
+    """
+
+    gang_hold_s: int | None = None
+    gang_tries: int | None = None
+    queue_wait_s: int | None = None
+    stall_s: int | None = None
+    gpu_idle_s: int | None = None
+    stop_grace_s: int | None = None
+
+
+@dataclass(frozen=True)
 class RoleSpec:
     """A named group of like tasks.
 
     Attributes:
         name: Role name, `worker`, `ps`, `chief` or any other.
-        instances: How many tasks.
+        instances: How many tasks, at most.
         resources: What each of them is asked to have.
         command: Shell text, opaque.
         env: Variables of this role.
@@ -100,7 +120,11 @@ class RoleSpec:
         mounts: For this role.
         image: Docker image of this role; empty: the job's.
         node_label: Label of the nodes that this role runs on; empty: the job's.
-        on_failure: One of ON_FAILURE.
+        on_failure: What follows when a task fails, one of am.contract.job.AFTER_FAILURE; empty: as for its framework.
+        on_loss: The same for a task that the cluster took away.
+        min_instances: So many tasks are enough for an elastic role; 0: all.
+        start: When its tasks start, one of am.contract.job.STARTS.
+        depends_on: Roles whose tasks start before its own, or, as `ROLE:succeeded`, end well before.
     """
 
     name: str
@@ -112,7 +136,11 @@ class RoleSpec:
     mounts: tuple[Mount, ...] = ()
     image: str = ""
     node_label: str = ""
-    on_failure: str = "fail"
+    on_failure: str = ""
+    on_loss: str = ""
+    min_instances: int = 0
+    start: str = TOGETHER
+    depends_on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -143,6 +171,10 @@ class JobSpec:
         security: Keytab and principal.
         tensorboard: The sidecar that shows the job's checkpoints; its command may be empty.
         max_runtime_s: The job fails when it has run longer; 0: no limit.
+        max_restarts: How many restarts after failed programs it may have.
+        am_attempts: How many ApplicationMasters it may have, one after the other.
+        port_range: First and last port that its tasks may listen on; empty: any.
+        limits: Its other deadlines.
     """
 
     name: str
@@ -168,3 +200,7 @@ class JobSpec:
     security: Security = field(default_factory=Security)
     tensorboard: RoleSpec | None = None
     max_runtime_s: int = 0
+    max_restarts: int = 0
+    am_attempts: int = AM_ATTEMPTS
+    port_range: tuple[int, ...] = ()
+    limits: JobLimits = field(default_factory=JobLimits)

@@ -9,18 +9,23 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from am.contract.job import AFTER_FAILURE, FATAL
 from yarn_submitter.given import Faults, Given, close_match, shown, valid_words
 from yarn_submitter.options import BY_NAME, Option
-from yarn_submitter.spec import Quicklink, Secret
+from yarn_submitter.spec import FAIL, Quicklink, Secret
 from yarn_submitter.units import Ask, parse_duration, parse_resources
 
 MOST_TASKS = 100_000  # of a role; ten times what the largest clusters run of one application
 _MOST_FILE_BYTES = 1024 * 1024  # all variables and arguments of a program together may have 2 MiB (Linux)
 _MOST_SECRET_BYTES = 64 * 1024  # the kernel takes no variable of 128 KiB, and no key or password comes near
+_MOST_DIGITS = 9
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _SECRET_FILE = re.compile(r"\./[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
 _QUICKLINK = re.compile(r"([^=]+)=(https?)://([a-z][a-z0-9_-]*)-(0|[1-9][0-9]{0,5}):([1-9][0-9]{0,4})/?\Z")
 _IMAGE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._/:@-]*\Z")
+_PORTS = re.compile(r"\s*([0-9]{1,5})\s*-\s*([0-9]{1,5})\s*\Z", re.ASCII)
+_FIRST_PORT, _LAST_PORT = 1024, 65535  # those below are for root
+_PORTS_OF_A_TASK = 2  # its own, and the one at which its peers try it
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\Z")
 
 
@@ -62,15 +67,43 @@ def read_flag(given: Given, faults: Faults) -> bool:
     return word in ("true", "yes", "on")
 
 
-def read_count(given: Given, faults: Faults) -> int:
-    """Return how many tasks a role has."""
-    text = given.value.strip()
-    if text.isascii() and text.isdigit() and len(text.lstrip("0")) <= len(str(MOST_TASKS)) and int(text) <= MOST_TASKS:
-        return int(text)
-    sentence = f"{given.source} takes a whole number from 0 to {MOST_TASKS}, not {shown(text)}."
+def read_number(given: Given, faults: Faults, least: int = 0, most: int = MOST_TASKS) -> int:
+    """Return a whole number; `least` for what is none, which is noted."""
+    number = _number(given.value)
+    if number is not None and least <= number <= most:
+        return number
+    sentence = f"{given.source} takes a whole number from {least} to {most}, not {shown(given.value.strip())}."
     faults.add("value-not-a-number", sentence, at=given)
+    return least
+
+
+def _number(text: str) -> int | None:
+    digits = text.strip()
+    return (
+        int(digits.lstrip("0") or "0")
+        if digits.isascii() and digits.isdigit() and len(digits.lstrip("0")) <= _MOST_DIGITS
+        else None
+    )
+
+
+def read_instances(given: Given, faults: Faults) -> tuple[int, int]:
+    """Return how many tasks a role has at least, 0 for all of them, and how many at most: `4`, or `2:4`."""
+    first, colon, second = given.value.partition(":")
+    if not colon:
+        known = len(faults.problems)
+        count = read_number(given, faults)
+        if len(faults.problems) == known:
+            return 0, count
+        faults.mean("count")
+        return 0, 1
+    least, most = _number(first), _number(second)
+    if least is not None and most is not None and 1 <= least <= most <= MOST_TASKS:
+        return least, most
+    sentence = f"{given.source}: {shown(given.value)} is not MIN:MAX, two whole numbers from 1 to {MOST_TASKS}."
+    step = "write the smaller number first, at least 1, for example 2:4"
+    faults.add("value-not-a-number", sentence, "", step, at=given)
     faults.mean("count")
-    return 1
+    return 0, 1
 
 
 def read_choice(option: Option, given: Given, faults: Faults) -> str:
@@ -193,6 +226,30 @@ def read_duration(given: Given, faults: Faults) -> int:
     except ValueError as error:
         faults.add("duration-form", f"{given.source}: {error}.", at=given)
         return 0
+
+
+def read_limit(given: Given, faults: Faults) -> int:
+    """Return a duration in seconds, 0 for `none` and `0`: no limit."""
+    return 0 if given.value.strip().lower() in ("none", "0", "0s") else read_duration(given, faults)
+
+
+def read_after(given: Given, faults: Faults) -> str:
+    """Return what follows when a task ends badly, one of AFTER_FAILURE; an empty text for another word."""
+    return FATAL if given.value.strip().lower() == FAIL else read_word(AFTER_FAILURE, given, faults)
+
+
+def read_port_range(given: Given, faults: Faults) -> tuple[int, ...]:
+    """Return first and last port of `20000-20999`; nothing when nothing is given."""
+    if not given.value:
+        return ()
+    found = _PORTS.match(given.value)
+    first, last = (int(found[1]), int(found[2])) if found else (0, 0)
+    if _FIRST_PORT <= first <= last - _PORTS_OF_A_TASK + 1 and last <= _LAST_PORT:
+        return first, last
+    sentence = f"{given.source}: {shown(given.value)} is no range of ports."
+    seen = f"from {_FIRST_PORT} to {_LAST_PORT}, the smaller one first, {_PORTS_OF_A_TASK} or more: a task needs them"
+    faults.add("port-range-form", sentence, seen, "write for example 20000-20999", at=given)
+    return ()
 
 
 def read_image(given: Given, faults: Faults) -> str:

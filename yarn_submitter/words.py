@@ -8,10 +8,12 @@ import posixpath
 from collections.abc import Iterator
 from typing import Any
 
+from am.contract.job import FATAL, TOGETHER
 from yarn_submitter.errors import Problem, UsageError
 from yarn_submitter.load import load
+from yarn_submitter.options import BY_NAME, COUNT, OWN_LIMITS
 from yarn_submitter.settings import JobDefaults
-from yarn_submitter.spec import JobSpec, Localization, Mount, RoleSpec, Secret
+from yarn_submitter.spec import FAIL, JobSpec, Localization, Mount, RoleSpec, Secret
 from yarn_submitter.units import Ask
 
 # Fields whose text is their option's value: field -> option.
@@ -26,8 +28,7 @@ _TEXTS = {
     "node_label": "node_label",
 }
 _FLAGS = ("wait_job_finish", "verbose")
-_CHOICES = ("framework", "done_when", "tf_worker0")
-_ROLE_DEFAULTS = {field.name: field.default for field in dataclasses.fields(RoleSpec)}
+_CHOICES = ("framework", "done_when", "tf_worker0", "on_failure", "on_loss", "start")
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(JobSpec)}
 
 
@@ -68,8 +69,7 @@ def _words(spec: JobSpec) -> Iterator[str]:
         if getattr(spec, name) != _DEFAULTS[name]:
             yield f"--{option}={getattr(spec, name)}"
     yield from (f"--{name}=true" for name in _FLAGS if getattr(spec, name))
-    if spec.max_runtime_s:
-        yield f"--max_runtime={spec.max_runtime_s}s"
+    yield from _waits_and_restarts(spec)
     yield from (f"--env={key}={value}" for key, value in spec.env.items())
     yield from (f"--conf={key}={value}" for key, value in spec.conf.items())
     yield from (f"--secret={secret.name}=@{secret.path}" for secret in spec.secrets)
@@ -90,14 +90,30 @@ def _words(spec: JobSpec) -> Iterator[str]:
             yield f"--tensorboard_docker_image={spec.tensorboard.image}"
 
 
+def _waits_and_restarts(spec: JobSpec) -> Iterator[str]:
+    if spec.max_runtime_s:
+        yield f"--max_runtime={spec.max_runtime_s}s"
+    for name in ("max_restarts", "am_attempts"):
+        if getattr(spec, name) != _DEFAULTS[name]:
+            yield f"--{name}={getattr(spec, name)}"
+    if spec.port_range:
+        yield f"--port_range={'-'.join(map(str, spec.port_range))}"
+    for option, field in OWN_LIMITS.items():
+        value = getattr(spec.limits, field)
+        if value is not None:
+            yield f"--{option}={value}{'' if BY_NAME[option].kind == COUNT else 's'}"
+
+
 def _role(role: RoleSpec) -> Iterator[str]:
-    yield f"--role={role.name}:instances={role.instances},{_resources(role.resources)}"
+    instances = f"{role.min_instances}:{role.instances}" if role.min_instances else role.instances
+    yield f"--role={role.name}:instances={instances},{_resources(role.resources)}"
     yield from (f"--role_env={role.name}={key}={value}" for key, value in role.env.items())
     yield from (f"--role_localization={role.name}={_localization(item)}" for item in role.localizations)
     yield from (f"--role_mount={role.name}={_mount(item)}" for item in role.mounts)
     texts = {"cmd": role.command, "image": role.image, "node_label": role.node_label}
-    if role.on_failure != _ROLE_DEFAULTS["on_failure"]:
-        texts["on_failure"] = role.on_failure
+    texts |= {"on_failure": role.on_failure, "on_loss": role.on_loss, "depends_on": ",".join(role.depends_on)}
+    if role.start != TOGETHER:
+        texts["start"] = role.start
     yield from (f"--role_{option}={role.name}={text}" for option, text in texts.items() if text)
 
 
@@ -134,4 +150,6 @@ def _plain(value: Any, field: str = "") -> Any:
     text = str(value)
     if field == "source_dir" and text:
         return os.path.abspath(text)
+    if field in ("on_failure", "on_loss") and text.lower() == FAIL:
+        return FATAL
     return text.lower() if field in _CHOICES else text

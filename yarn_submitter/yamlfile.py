@@ -16,6 +16,7 @@ _SECTIONS = ("spec", "configs", "scheduling", "roles", "security", "tensorBoard"
 _NEEDED = ("spec", "configs", "roles")
 _MAPPINGS = frozenset(("envs", *(option.key for option in OPTIONS if option.kind == PAIRS)))
 _LISTS = frozenset(("localizations", "mounts", *(option.key for option in OPTIONS if option.kind == LIST)))
+_LISTS_OR_TEXTS = ("depends_on",)
 _HALVES = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 FAILED = "Failed to parse YAML config"
 # What others call our keys.
@@ -352,7 +353,7 @@ class _Reader(Nodes):
             return [
                 Given(f"{at.value}={text}", f"{at.source} {key}", at.place) for at, text in pairs if text is not None
             ]
-        if key in _LISTS:
+        if key in _LISTS or (key in _LISTS_OR_TEXTS and isinstance(node, yaml.SequenceNode)):
             if not isinstance(node, yaml.SequenceNode):
                 sentence = f"{self.begin}{where.source}: {key} should be a list of `- item` lines."
                 self.faults.add("yaml-shape", sentence, "", f"write `{key}: [...]`, or `- ` before each", at=where)

@@ -11,6 +11,7 @@ import pytest
 import yarn_submitter
 from yarn_submitter import (
     Ask,
+    JobLimits,
     JobSpec,
     Localization,
     Mount,
@@ -47,6 +48,7 @@ def everything(here: Path) -> JobSpec:
     chief = RoleSpec(
         *("chief", 1, ask, "--odd 'command' = %input_path%", {"B": "=;,:"}, (data,)),
         *((Mount("/x", "/y", writable=True),), "acme/chief:1", "fast", "ignore"),
+        *("fatal", 1, "together", ("worker:succeeded",)),
     )
     return JobSpec(
         name="fit it",
@@ -72,22 +74,32 @@ def everything(here: Path) -> JobSpec:
         security=Security(True, str(here / "me.keytab"), "me@ACME", True),
         tensorboard=RoleSpec("tensorboard", 1, Ask(2048, 1), "", image="acme/board:1"),
         max_runtime_s=5400,
+        max_restarts=3,
+        am_attempts=4,
+        port_range=(20000, 20999),
+        limits=JobLimits(0, 1, 2, 3, 4, 5),
     )
 
 
 def test_nothing_is_lost_on_the_way_through_words(here: Path) -> None:
     """Every field of a JobSpec, and of its roles, comes back from its words as it was."""
     job = everything(here)
-    pairs: list[tuple[Any, Any]] = [(job, JobSpec("", "", ())), (job.roles[0], RoleSpec("", 0, Ask(0), ""))]
+    pairs: list[tuple[Any, Any]] = [
+        (job, JobSpec("", "", ())),
+        (job.roles[0], RoleSpec("", 0, Ask(0), "")),
+        (job.limits, JobLimits()),
+    ]
     same = [
         field.name
         for value, bare in pairs
         for field in dataclasses.fields(value)
         if getattr(value, field.name) == getattr(bare, field.name)
     ]
-    assert same == [], "this test sets every field to something else than its default"
-    assert load(words(job))[0] == job
-    assert checked(job, JobDefaults()) == job
+    assert same == ["start"], "this test sets every field to something else than its default"
+    alone = dataclasses.replace(JOB, **with_worker(start="first-come"))  # which TensorFlow cannot
+    for spec in (job, alone):
+        assert load(words(spec))[0] == spec
+        assert checked(spec, JobDefaults()) == spec
 
 
 def test_what_is_as_by_default_needs_no_word() -> None:

@@ -11,12 +11,13 @@ import ast
 import inspect
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import pytest
 from language_world import in_yaml
 
-from am.agent import policy, snapshot
+from am.agent import gang, policy, recovery, snapshot
 from am.executor import environment, preparation, results
 from am.executor.secrets import place_secrets
 from am.runtimes import tensorflow
@@ -32,6 +33,7 @@ PS = {"num_ps": ["1"], "ps_resources": ["memory=1G"], "ps_launch_cmd": ["serve"]
 MXNET = {**BASE, "framework": ["mxnet"]}
 SCHEDULER = {"num_schedulers": ["1"], "scheduler_resources": ["memory=1G"], "scheduler_launch_cmd": ["plan"]}
 GENERIC = {"name": ["fit"], "framework": ["generic"], "role": ["x:memory=1G"], "role_cmd": ["x=run"]}
+TWO = {**GENERIC, "role": ["x:memory=1G", "y:memory=1G"], "role_cmd": ["x=run", "y=run"]}
 BOARD = {**BASE, TENSORBOARD: ["true"]}
 DOCKER = {**BASE, "docker_image": ["img"]}
 IMAGE = "YARN_CONTAINER_RUNTIME_DOCKER_IMAGE"
@@ -54,7 +56,7 @@ class Row(NamedTuple):
     base: dict[str, list[str]]
     path: str
     expected: Any
-    reader: Callable[..., Any] | type | None = None
+    reader: Callable[..., Any] | type | ModuleType | None = None
 
 
 def service(name: str, rest: str) -> str:
@@ -89,7 +91,10 @@ ROWS: dict[str, Row] = {
     "role_localization": Row("x=hdfs://nn/d:./d", GENERIC, service("x", "files/d/source"), "hdfs://nn/d"),
     "role_mount": Row("x=/a:/b:rw", {**GENERIC, "role_image": ["x=i"]}, service("x", f"env/{MOUNTS}"), "/a:/b:rw"),
     "role_node_label": Row("x=fast", GENERIC, service("x", "node_label"), "fast"),
+    "role_start": Row("x=first-come", GENERIC, "job/roles/0/start", "first-come", snapshot.start),
+    "role_depends_on": Row("y=x:succeeded", TWO, "job/roles/1/depends_on", ["x:succeeded"], gang),
     "role_on_failure": Row("x=ignore", GENERIC, "job/roles/0/on_failure", "ignore", snapshot.start),
+    "role_on_loss": Row("x=fatal", GENERIC, "job/roles/0/on_loss", "fatal", recovery),
     TENSORBOARD: Row("true", BASE, service("tensorboard", "instances"), 1),
     "tensorboard_resources": Row("memory=5G", BOARD, service("tensorboard", "resources/memory"), "5120 MiB"),
     "tensorboard_docker_image": Row("own", BOARD, service("tensorboard", f"env/{IMAGE}"), "own"),
@@ -111,6 +116,15 @@ ROWS: dict[str, Row] = {
     "profile": Row("big", {**BASE, "worker_resources": []}, service("worker", "resources/memory"), "8192 MiB"),
     "node_label": Row("fast", BASE, service("worker", "node_label"), "fast"),
     "max_runtime": Row("1h30m", BASE, "job/limits/lifetime_s", 5400, policy.decide),
+    "max_restarts": Row("3", BASE, "job/max_restarts", 3, recovery),
+    "gang_timeout": Row("90s", BASE, "job/limits/gang_hold_s", 90, policy.decide),
+    "gang_tries": Row("4", BASE, "job/limits/gang_tries", 4, policy.decide),
+    "queue_timeout": Row("1h", BASE, "job/limits/queue_wait_s", 3600, policy.decide),
+    "stall_timeout": Row("20m", BASE, "job/limits/stall_s", 1200),
+    "kill_if_gpu_idle": Row("2h", BASE, "job/limits/gpu_idle_s", 7200),
+    "stop_grace": Row("5s", BASE, "job/limits/stop_grace_s", 5, policy.decide),
+    "port_range": Row("20000-20999", BASE, "job/port_range", [20000, 20999], preparation.prepare),
+    "am_attempts": Row("3", BASE, "application/max_attempts", 3),
     "done_when": Row("all", BASE, "job/done_when", "all", policy.decide),
     "tf_worker0": Row("chief", BASE, "job/tf_worker0", "chief", tensorflow.environment),
     "keytab": Row("/k", BASE, "document/security/keytab", "/k"),

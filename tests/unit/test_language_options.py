@@ -269,10 +269,12 @@ def test_who_decides(words: list[str], untracked: list[str]) -> None:
 
 
 def test_failures_that_are_ignored() -> None:
-    """A failed task ends the job, unless its role says otherwise."""
+    """A role may say that the others go on without its failed tasks; `fail` is an old word for `fatal`."""
     roles = planned(*JOB, "--role_on_failure", "worker=ignore")["plan"]["job"]["roles"]
     assert [role["on_failure"] for role in roles] == ["ignore"]
     in_file = planned(yaml=YAML.replace("replicas: 2", "on_failure: Ignore"))["plan"]["job"]["roles"]
     assert in_file == roles
     (problem,) = faults(*JOB, "--role_on_failure", "worker=never")
-    assert (problem.id, "valid: fail, ignore" in problem.evidence) == ("value-unknown", True)
+    assert (problem.id, problem.evidence) == ("value-unknown", "valid: fatal, restart-task, restart-job, ignore")
+    (worker,) = spec_of(*JOB, "--role_on_failure", "worker=fail").roles
+    assert worker.on_failure == "fatal"

@@ -11,12 +11,13 @@ from hypothesis import configuration, given, settings
 from hypothesis import strategies as st
 from language_world import in_yaml
 
+from am.contract.job import AFTER_FAILURE, STARTS
 from yarn_submitter.argv import known_option, read_argv
 from yarn_submitter.given import Faults, Given
 from yarn_submitter.load import load
 from yarn_submitter.options import FLAG, OPTIONS, REPEATABLE
 from yarn_submitter.remotes import read_localizations, read_mounts
-from yarn_submitter.spec import JobSpec, Localization, Mount, Quicklink, RoleSpec, Security
+from yarn_submitter.spec import JobLimits, JobSpec, Localization, Mount, Quicklink, RoleSpec, Security
 from yarn_submitter.units import Ask, parse_duration, parse_resources
 from yarn_submitter.values import read_pairs, read_quicklinks
 from yarn_submitter.words import words
@@ -144,12 +145,19 @@ IMAGES = st.sampled_from(["", "team/image", "registry:5000/team/image:1.2", "1.1
 LABELS = st.sampled_from(["", "fast", "A-1"])
 
 
+NUMBERS = st.none() | st.integers(0, 10**5)
+LIMITS = st.builds(
+    JobLimits, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, stop_grace_s=st.none() | st.integers(1, 10**5)
+)
+
+
 @st.composite
 def roles(draw: st.DrawFn, name: str) -> RoleSpec:
     """Return a role."""
+    least = draw(st.integers(0, 3))
     return RoleSpec(
         name,
-        draw(st.integers(1, 50)),
+        draw(st.integers(max(1, least), 50)),
         draw(asks()),
         draw(TEXT.filter(bool)),
         draw(ENVIRONMENTS),
@@ -157,7 +165,10 @@ def roles(draw: st.DrawFn, name: str) -> RoleSpec:
         draw(MOUNTS),
         draw(IMAGES),
         draw(LABELS),
-        draw(st.sampled_from(["fail", "ignore"])),
+        draw(st.sampled_from(["", *AFTER_FAILURE])),
+        draw(st.sampled_from(["", *AFTER_FAILURE])),
+        least,
+        draw(st.sampled_from(STARTS)),
     )
 
 
@@ -166,6 +177,9 @@ def jobs(draw: st.DrawFn) -> JobSpec:
     """Return a job whose files all lie elsewhere."""
     names = draw(st.lists(NAMES, min_size=1, max_size=3, unique=True))
     found = tuple(draw(roles(name)) for name in names)
+    if len(found) > 1:
+        order = draw(st.sampled_from([(), (names[0],), (f"{names[0]}:succeeded",), tuple(names[:-1])]))
+        found = (*found[:-1], dataclasses.replace(found[-1], depends_on=order))
     links = st.builds(
         lambda label, role, port: Quicklink(label, "https", f"{role.name}:{role.instances - 1}", port),
         st.from_regex(r"[A-Za-z][A-Za-z0-9 _]{0,9}", fullmatch=True),
@@ -192,6 +206,10 @@ def jobs(draw: st.DrawFn) -> JobSpec:
         conf=draw(st.dictionaries(st.from_regex(r"(dfs|yarn)\.[a-z.]{1,8}", fullmatch=True), TEXT, max_size=2)),
         security=Security(False, draw(FILES), draw(FILES), draw(st.booleans())),
         max_runtime_s=draw(st.integers(0, 10**6)),
+        max_restarts=draw(st.integers(0, 9)),
+        am_attempts=draw(st.integers(1, 9)),
+        port_range=draw(st.sampled_from([(), (1024, 65535), (20000, 20001)])),
+        limits=draw(LIMITS),
     )
 
 

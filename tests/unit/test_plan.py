@@ -18,7 +18,7 @@ from yarn_submitter.cli import main
 from yarn_submitter.load import load
 from yarn_submitter.localfiles import LocalFile, describe
 from yarn_submitter.plan import SubmissionPlan, local_paths, plan, substitute, to_text
-from yarn_submitter.spec import JobSpec, Localization, Mount, Quicklink, RoleSpec, Secret, Security
+from yarn_submitter.spec import JobLimits, JobSpec, Localization, Mount, Quicklink, RoleSpec, Secret, Security
 from yarn_submitter.units import Ask
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "plans"
@@ -145,7 +145,8 @@ def test_the_stable_keys() -> None:
     document = planned(*CASES["tensorflow_chief_worker_ps"]).document()
     assert list(document) == [
         *["name", "framework", "queue", "node_label", "input_path", "checkpoint_path", "saved_model_path"],
-        *["docker_image", "wait_job_finish", "verbose", "distributed", "max_runtime_s", "env", "secrets", "conf"],
+        *["docker_image", "wait_job_finish", "verbose", "distributed", "max_runtime_s", "max_restarts", "am_attempts"],
+        *["port_range", "env", "secrets", "conf"],
         *["localizations", "mounts", "quicklinks", "security", "tensorboard", "roles", "plan"],
     ]
     assert document["distributed"] is True
@@ -153,6 +154,7 @@ def test_the_stable_keys() -> None:
     assert list(document["roles"]) == ["chief", "worker", "ps"]
     assert document["roles"]["chief"] == {
         "instances": 1,
+        "min_instances": 1,
         "resources": {"memory_mb": 1024, "vcores": 1, "gpus": 1, "fpgas": 0},
         "launch_cmd": "python fit.py --out hdfs://nn:8020/c",
         "docker_image": "",
@@ -160,6 +162,11 @@ def test_the_stable_keys() -> None:
         "env": {},
         "localizations": [],
         "mounts": [],
+        "tracked": True,
+        "start": "together",
+        "depends_on": [],
+        "on_failure": "restart-job",
+        "on_loss": "restart-job",
     }
     assert set(document["plan"]) == {"format", "staged", "job", "environment", "application"}
 
@@ -355,6 +362,10 @@ def test_two_plans_differ_where_their_jobs_do() -> None:
         "security": Security(insecure=True),
         "tensorboard": RoleSpec("tensorboard", 1, Ask(1024), ""),
         "max_runtime_s": 60,
+        "max_restarts": 1,
+        "am_attempts": 3,
+        "port_range": (20000, 20999),
+        "limits": JobLimits(gang_hold_s=1),
     }
     assert set(changes) == {field.name for field in dataclasses.fields(JobSpec)}
     files = {"/src": LocalFile("/src", True, 1, "0" * 64, ".tar.gz", True)}
@@ -378,6 +389,10 @@ def test_two_plans_differ_where_their_roles_do() -> None:
         "image": "j",
         "node_label": "fast",
         "on_failure": "ignore",
+        "on_loss": "fatal",
+        "min_instances": 1,
+        "start": "first-come",
+        "depends_on": ("other",),
     }
     assert set(changes) == {field.name for field in dataclasses.fields(RoleSpec)}
     texts = {json.dumps(plan(JobSpec("fit", "generic", (base,)), {}).document())}

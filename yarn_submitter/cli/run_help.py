@@ -50,7 +50,10 @@ def _lines(option: Option, width: int) -> list[str]:
 
 
 def _wrapped_head(head: str, width: int) -> list[str]:
-    return [head] if len(head) <= width else textwrap.wrap(head, width, initial_indent="  ", subsequent_indent="      ")
+    if len(head) <= width:
+        return [head]
+    form = textwrap.TextWrapper(width, initial_indent="  ", subsequent_indent="      ", break_on_hyphens=False)
+    return form.wrap(head.strip())
 
 
 def _form(option: Option) -> str:
