@@ -6,7 +6,8 @@
 
 With a prefix every path begins with it, and any other path is 404. Clients poll absent keys every 10 ms and take every
 status but 200 and 404 for a failure (horovod/common/gloo/http_store.cc, 0.28). A key is forgotten at once: a process
-deletes its own after a barrier of all, when nobody asks any more.
+deletes its own after a barrier of all, when nobody asks any more. It deletes `<rank>` only, but gloo has put
+`rank_<rank>` beside that (seen with 0.28.1), so both go: process sets come and go as long as a program runs.
 """
 
 from __future__ import annotations
@@ -84,9 +85,11 @@ class _Kept:
             return self._values.get(name)
 
     def delete(self, name: typing.Tuple[str, str]) -> None:
-        """Forget a value."""
+        """Forget a value, and gloo's beside it."""
+        scope, key = name
         with self._lock:
-            self._bytes -= len(self._values.pop(name, b""))
+            for gone in (name, (scope, f"rank_{key}")):
+                self._bytes -= len(self._values.pop(gone, b""))
 
 
 class _Server(socketserver.ThreadingMixIn, http.server.HTTPServer):

@@ -46,6 +46,19 @@ def test_what_is_put_is_found_until_it_is_deleted(store):
     assert ask(store, "GET", path) == (200, b"")
 
 
+def test_a_process_that_deletes_its_rank_leaves_nothing(store):
+    """What gloo has put beside it goes too, and what others have put stays; else process sets would fill the store."""
+    for key in ("0", "rank_0", "1", "rank_1", "rank_10"):
+        ask(store, "PUT", f"/{PREFIX}/global/{key}", b"v")
+    ask(store, "DELETE", f"/{PREFIX}/global/0")
+    left = [
+        key
+        for key in ("0", "rank_0", "1", "rank_1", "rank_10")
+        if ask(store, "GET", f"/{PREFIX}/global/{key}")[0] == 200
+    ]
+    assert left == ["1", "rank_1", "rank_10"]
+
+
 @pytest.mark.parametrize(
     "path", ["/global/0", f"/{PREFIX}/global", f"/{PREFIX}/a/b/c", f"/{PREFIX}//0", f"/x{PREFIX}/global/0", "/", "*"]
 )
