@@ -52,6 +52,11 @@ class HadoopConf:
     environ: Mapping[str, str] = field(repr=False, compare=False)
     acls: bool = False
 
+    @property
+    def start(self) -> str:
+        """Return what starts this cluster when it does not answer; empty for all but a sandbox."""
+        return self.get("yarn-submitter.start")
+
     def get(self, key: str, default: str = "") -> str:
         """Return a setting with its variables replaced; `default` when it is not set or empty."""
         return _value(self.raw, self.environ, key) or default

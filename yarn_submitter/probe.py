@@ -56,7 +56,8 @@ def ask(conf: HadoopConf, user: str, questions: Questions = _NOTHING_MORE) -> Cl
         DeniedError: The cluster refuses to answer this user.
         UsageError: The cluster's default file system is not HDFS. [store-scheme]
     """
-    manager, store, hdfs = ResourceManager(conf, user), HdfsStore(conf, user), WebHdfs(conf.webhdfs, user)
+    manager, store = ResourceManager(conf, user), HdfsStore(conf, user)
+    hdfs = WebHdfs(conf.webhdfs, user, start=conf.start)
     # A daemon that hangs takes connections and answers nothing: these two end all waiting within REACH_S.
     reachable = [start(lambda: manager.reachable(REACH_S)), start(lambda: _store_problem(store))]
     queues, labels = start(manager.queues), start(manager.labels)

@@ -130,7 +130,7 @@ class ResourceManager:
 
     def __init__(self, conf: HadoopConf, user: str) -> None:
         """Make it; nothing is sent. `user` is whom requests are made as."""
-        service = Service("ResourceManager", "rm-unreachable", f"{_RM}/info")
+        service = Service("ResourceManager", "rm-unreachable", f"{_RM}/info", conf.start)
         self._user = user
         self._doors = Doors(service, conf.rm_http, Web(user), _standby)
 

@@ -160,7 +160,7 @@ class HdfsStore:
             sentence = f"The cluster's default file system is {conf.default_fs}, and only HDFS can be used."
             step = f"set fs.defaultFS in {conf.conf_dir / 'core-site.xml'} to hdfs://..."
             raise UsageError(Problem("store-scheme", sentence, next_step=step))
-        self._hdfs = WebHdfs(conf.webhdfs, user, patience or Patience())
+        self._hdfs = WebHdfs(conf.webhdfs, user, patience or Patience(), conf.start)
         self.home = f"{conf.get('dfs.user.home.dir.prefix', '/user').rstrip('/')}/{user}"
 
     def reachable(self, deadline_s: float) -> Problem | None:

@@ -205,16 +205,18 @@ class Service:
         name: `ResourceManager` or `NameNode`.
         problem: Id of the problem.
         check_path: What to ask, also with curl, to see that it is up.
+        start: What to type to start it, where that is the user's to do; else empty.
     """
 
     name: str
     problem: str
     check_path: str
+    start: str = ""
 
     def unreachable(self, tried: Mapping[str, str]) -> UnreachableError:
         """Return the error that names every address with the reason; `tried` maps address to reason."""
         where = " and ".join(tried) or "(no address is configured)"
-        step = f"check that the {self.name} is up: curl -m 5 '{next(iter(tried), '')}{self.check_path}'"
+        step = self.start or f"check that the {self.name} is up: curl -m 5 '{next(iter(tried), '')}{self.check_path}'"
         evidence = "\n".join(f"{address}: {reason}" for address, reason in tried.items())
         sentence = f"The {self.name} at {where} does not answer."
         return UnreachableError(Problem(self.problem, sentence, evidence, step if tried else ""))

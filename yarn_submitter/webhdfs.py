@@ -36,10 +36,10 @@ _EXISTS = ("FileAlreadyExistsException", "ParentNotDirectoryException")
 class WebHdfs:
     """One user's calls to the active NameNode and to DataNodes. Errors raised: see store.Store."""
 
-    def __init__(self, addresses: tuple[str, ...], user: str, patience: Patience = _PATIENCE) -> None:
+    def __init__(self, addresses: tuple[str, ...], user: str, patience: Patience = _PATIENCE, start: str = "") -> None:
         self._web = Web(user)
         self._patience = patience
-        service = Service("NameNode", "hdfs-unreachable", f"{_PREFIX}/?op=GETFILESTATUS")
+        service = Service("NameNode", "hdfs-unreachable", f"{_PREFIX}/?op=GETFILESTATUS", start)
         self._doors = Doors(service, addresses, self._web, _standby)
 
     def reachable(self, deadline_s: float) -> Problem | None:

@@ -38,6 +38,7 @@ def test_clients_give_up_in_seconds_and_daemons_do_not(tmp_path):
     sites = site_properties(make_state(), tmp_path, tmp_path / "jars")
     client, daemon = sites["client/core-site"], sites["daemon/core-site"]
     assert client["fs.defaultFS"] == daemon["fs.defaultFS"] == "hdfs://127.0.0.1:20000"
+    assert (client["yarn-submitter.start"], "yarn-submitter.start" in daemon) == ("job sandbox up --name trial", False)
     assert int(client["ipc.client.connect.max.retries"]) <= 2
     assert int(daemon["ipc.client.connect.max.retries"]) >= 50
     assert int(sites["client/yarn-site"]["yarn.resourcemanager.connect.max-wait.ms"]) <= 5000

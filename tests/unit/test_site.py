@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from client_fakes import USER, PretendCluster, pretend_cluster
+from httpstandin import closed_port
 
-from yarn_submitter.errors import UsageError
+from yarn_submitter.errors import UnreachableError, UsageError
 from yarn_submitter.site import open_site
 
 
@@ -64,3 +65,18 @@ def test_no_cluster(option: str, environ: dict[str, str], problem_id: str, words
     assert problem.id == problem_id
     for word in words:
         assert word in problem.text()
+
+
+@pytest.mark.parametrize("start", ["", "job sandbox up --name x"])
+def test_a_cluster_that_does_not_answer(cluster: PretendCluster, start: str) -> None:
+    """A sandbox that is down says how it is started; any other cluster how to see whether it is up."""
+    row = f"<property><name>yarn-submitter.start</name><value>{start}</value></property></configuration>"
+    for file in cluster.conf_dir.iterdir():
+        text = file.read_text().replace(cluster.server.address, closed_port().rpartition("/")[2])
+        file.write_text(text.replace("</configuration>", row))
+    site = open_site("", cluster.environ)
+    for ask in (site.resource_manager.list_apps, lambda: site.store.status("/")):
+        with pytest.raises(UnreachableError) as down:
+            ask()
+        (problem,) = down.value.problems
+        assert problem.next_step == start or (not start and "curl -m 5 'http" in problem.next_step)

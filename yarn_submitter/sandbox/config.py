@@ -14,6 +14,7 @@ from xml.etree import ElementTree as ET
 
 from yarn_submitter.config import bundle_dir
 from yarn_submitter.sandbox.files import write_beside
+from yarn_submitter.sandbox.state import name_option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,6 +49,7 @@ def template_values(state: SandboxState, directory: Path, jars: Path) -> dict[st
     return {
         "STATE": directory,
         "USER": state.user,
+        "UP": f"job sandbox up{name_option(state.name)}",
         "ID": state.id,
         "JARS": jars,
         "DAEMON_CONF": directory / "conf" / "daemon",
