@@ -17,6 +17,7 @@ from am.contract.events import JobEnded
 from am.contract.job import JobPlan
 from yarn_submitter.agentdoor import AgentGoneError
 from yarn_submitter.errors import Problem, StagingError, SubmitterError, UsageError
+from yarn_submitter.facts import ClusterFacts
 from yarn_submitter.feed import Feed
 from yarn_submitter.monitor import JobView, TaskView, begin, fold
 from yarn_submitter.rest import App
@@ -26,6 +27,8 @@ from yarn_submitter.yarn import application_dir
 
 if TYPE_CHECKING:  # `job show` waits for nothing and reads no logs
     from yarn_submitter.outputs import LogLine
+    from yarn_submitter.pending import Waits
+    from yarn_submitter.rest import ResourceManager
     from yarn_submitter.watch import Watch
 
 _TAGGED = "yarn-submitter"
@@ -145,6 +148,21 @@ class Job:
         items, source = self.feed().now()
         return fold(begin(self.plan), items), source
 
+    def why_waiting(self, app: App | None = None) -> list[str]:
+        """Return why the job waits for containers, in sentences; none when it does not, or the cluster does not tell.
+
+        One round of requests, in parallel.
+
+        Args:
+            app: Its application as YARN has it now; None: it is asked for.
+        """
+        from yarn_submitter.pending import reasons
+
+        with contextlib.suppress(SubmitterError):
+            waits = _ask_waits(self.site.resource_manager, self.application_id, app)
+            return reasons(waits) if waits is not None else []
+        return []
+
     def kill(self, reason: str) -> str:
         """End the job; return who was told: `agent`, or `resourcemanager` when the agent does not answer.
 
@@ -171,6 +189,26 @@ class Job:
         lost both, whoever reads the verdict does it.
         """
         _sweep(self.site, self.plan.job_dir, self.plan.user, self.application_id)
+
+
+def _ask_waits(manager: ResourceManager, application_id: str, app: App | None) -> Waits | None:
+    """Ask for all that tells why an application waits; None when YARN does not know it."""
+    from yarn_submitter.pending import Waits
+    from yarn_submitter.probe import start
+
+    queues, nodes, labels = start(manager.queues), start(manager.nodes), start(manager.labels)
+    words = start(lambda: manager.activities(application_id))
+    app = app or manager.get_app(application_id)
+    if app is None:
+        return None
+    found = labels.result()
+    cluster = ClusterFacts(
+        tuple(queues.result()), tuple(nodes.result()), labels=None if found is None else tuple(found)
+    )
+    try:
+        return Waits(app, cluster, words.result())
+    except SubmitterError:  # before Hadoop 3.3, or with another scheduler
+        return Waits(app, cluster)
 
 
 def _sweep(site: Site, job_dir: str, owner: str, application_id: str) -> None:

@@ -51,8 +51,8 @@ def of_recorded(name: str, activities: str) -> list[str]:
             [
                 (
                     "queue root.ml is full: 7 GiB, 8 vcores in use, at most 8 GiB, 8 vcores, 4 GPUs allowed (50 % of "
-                    "the cluster; its share is 25 %, its maximum 50 %); the job waits for its ApplicationMaster, 512 MiB, "
-                    "1 vcore"
+                    "the cluster; its share is 25 %, its maximum 50 %); the job waits for its ApplicationMaster, "
+                    "512 MiB, 1 vcore"
                 ),
                 (
                     "YARN says: Application is Activated, waiting for resources to be assigned for AM; Queue does not "

@@ -12,6 +12,7 @@ from am.contract import states
 from am.contract.job import split_task
 from yarn_submitter.cli.console import Column, Console, Ink, aligned
 from yarn_submitter.monitor import JobView, TaskView
+from yarn_submitter.stage import stage as words
 from yarn_submitter.units import seconds_text
 
 _TICK_S = 1.0  # how old the shown times may become
@@ -87,17 +88,11 @@ class LiveTable:
 
 def stage(view: JobView, reason: str, took_s: float) -> str:
     """Return in one line how far a job is, for how long it has been followed, and what it waits for."""
-    queue = f" in queue {view.app.queue}" if view.app is not None else ""
-    words = {
-        states.ACCEPTED: f"accepted by YARN{queue}" if view.app is not None else "submitted",
-        states.STARTING: "the agent's container runs",
-        states.GATHERING: f"{view.registered} of {len(view.tasks)} tasks up",
-    }
     if view.state == states.RUNNING:
         reason = ""  # what is told then is about a moment
     elif not reason and view.state == states.ACCEPTED and view.app is not None:
         reason = view.app.diagnostics or "waiting for the agent's container"
-    text = f"{words.get(view.state, view.state.lower())}, {seconds_text(took_s)}" + (f": {reason}" if reason else "")
+    text = f"{words(view)}, {seconds_text(took_s)}" + (f": {reason}" if reason else "")
     return "".join(letter if letter.isprintable() else " " for letter in " ".join(text.split()))
 
 
