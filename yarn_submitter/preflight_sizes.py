@@ -49,6 +49,11 @@ class RoleAsk:
         return self.min_instances or self.instances
 
     @property
+    def count(self) -> str:
+        """Return how many it asks for, as that is written."""
+        return str(self.instances) if self.needed == self.instances else f"{self.needed}:{self.instances}"
+
+    @property
     def amount(self) -> Amount:
         """Return the resources of one instance."""
         return Amount(self.memory_mib, self.vcores, {GPU: self.gpus} if self.gpus else {})
@@ -213,7 +218,7 @@ def _gang_findings(gang: _Gang) -> Iterator[Finding]:
     """Yield one finding: whether these containers can run at the same time ever, and now."""
     together, there = total(gang.asks), total(node.total for node in gang.nodes)
     free = total(node.free for node in gang.nodes)
-    asked_by = ", ".join(f"{role.instances} x {role.name} {role.amount.text()}" for role in gang.roles)
+    asked_by = ", ".join(f"{role.count} x {role.name} {role.amount.text()}" for role in gang.roles)
     about = f"label {gang.label}" if gang.label else ""
     asked = together.text()
     available = f"{there.text()} on {count_text(len(gang.nodes), 'node')}, free now {free.text()}"
@@ -226,7 +231,9 @@ def _gang_findings(gang: _Gang) -> Iterator[Finding]:
     problem = None
     if not_now:
         where = f" in queue {gang.queue.path}" if gang.queue else ""
-        sentence = f"Not all {len(gang.asks)} containers of the job fit now: {not_now}. It waits{where} for the rest."
+        enough = sum(role.needed for role in gang.roles)
+        waits = "for the rest" if enough == len(gang.asks) else f"for {enough} of them, and starts with what there is"
+        sentence = f"Not all {len(gang.asks)} containers of the job fit now: {not_now}. It waits{where} {waits}."
         problem = Problem("gang-waits", sentence, asked_by, "`job nodes` and `job queues` show who uses what")
     yield Finding("together", about, asked, available, NOTE if problem else OK, problem)
 

@@ -6,7 +6,7 @@ import pytest
 from preflight_world import FINE, GIB, TWO, answer, cluster, ids, job, node, role, told
 
 from yarn_submitter.facts import GPU, Amount, ClusterFacts, Queue
-from yarn_submitter.findings import NOTE, UNKNOWN
+from yarn_submitter.findings import NOTE, OK, REFUSED, UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -166,3 +166,26 @@ def test_what_is_not_known_is_not_refused():
 def test_role_without_instances_is_not_judged():
     """A role of none asks nothing."""
     assert ids(TWO, *FINE, role("chief", 0, 999 * GIB)) == []
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "verdict"),
+    [(2, 4, OK), (2, 8, NOTE), (6, 7, OK), (7, 8, NOTE), (8, 9, REFUSED), (0, 8, REFUSED), (0, 7, OK)],
+)
+def test_an_elastic_role_needs_its_smallest_number_only(least, most, verdict):
+    """What is never possible is judged by the least that is enough, what has to wait by all that is asked."""
+    facts = cluster(node("a", 8, 8), node("b", 8, 8))
+    spec = job(role("worker", most, 2 * GIB, min_instances=least))
+    found = answer(facts, spec, "together")
+    assert found.verdict == verdict
+    if verdict == NOTE:
+        assert f"It waits in queue root.default for {least + 1} of them, and starts with" in found.problem.sentence
+
+
+def test_what_an_elastic_job_needs_is_told_by_its_smallest_number():
+    """The refusal names what would be enough, and the line below it what was asked."""
+    facts = cluster(node("a", 8, 8))
+    (found,) = told(facts, job(role("worker", 9, 2 * GIB, min_instances=5)))
+    assert found.id == "gang-too-large"
+    assert found.evidence == "1 x the ApplicationMaster 512 MiB, 1 vcore, 5:9 x worker 2 GiB, 1 vcore"
+    assert found.sentence == "The job needs 10752 MiB at the same time, the cluster's 1 node has 8 GiB."
