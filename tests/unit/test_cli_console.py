@@ -56,6 +56,14 @@ def test_progress_never_wraps() -> None:
     assert err.getvalue() == "x" * 79
 
 
+def test_progress_is_one_line() -> None:
+    """Words of others may have several: only one row is taken away again, and a pipe counts lines."""
+    err, pipe = Terminal(), io.StringIO()
+    Console(io.StringIO(), err, {"TERM": "xterm"}).progress("waits for the queue\r\n  two\nthree\n")
+    Console(io.StringIO(), pipe).progress("one\ntwo")
+    assert (err.getvalue(), pipe.getvalue()) == ("waits for the queue two three", "one two\n")
+
+
 def test_what_is_ours_is_set_off() -> None:
     """On a terminal `job:` and ids have colours, quoted evidence has none of ours."""
     err = Terminal()

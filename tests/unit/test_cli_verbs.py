@@ -207,6 +207,13 @@ def test_logs_json(cluster: PretendCluster, typed: Any) -> None:
     }
 
 
+def test_logs_that_are_followed_are_no_document(cluster: PretendCluster, typed: Any) -> None:
+    """Refused before anything is asked, and not passed over."""
+    code, out, err = typed("logs", JOB, "-f", "--json")
+    assert (code, out, "[logs-follow-json]" in err) == (64, "", True)
+    assert cluster.asked == []
+
+
 def test_aggregated_logs(cluster: PretendCluster, typed: Any) -> None:
     """When the NodeManager has given them up, they come from the file that YARN made of them."""
     from yarn_submitter.tfile import read_container_logs

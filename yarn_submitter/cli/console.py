@@ -137,7 +137,7 @@ class Console:
 
     def progress(self, text: str) -> None:
         """Show how far something is: one line that is replaced on a terminal, now and then a line in a pipe."""
-        now = time.monotonic()
+        now, text = time.monotonic(), " ".join(text.split())
         if text == self._last_progress or (not self.live and now - self._progress_at < _PIPE_PAUSE_S):
             return
         self._last_progress, self._progress_at = text, now

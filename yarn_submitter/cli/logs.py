@@ -8,6 +8,7 @@ from am.contract import states
 from yarn_submitter.cli.console import Console
 from yarn_submitter.cli.follow import Follower
 from yarn_submitter.cli.job_arguments import add_job, site_of
+from yarn_submitter.errors import Problem, UsageError
 from yarn_submitter.job import find_job
 from yarn_submitter.outputs import check_task, wanted
 from yarn_submitter.tasklogs import AGENT, Source, read, sources
@@ -39,6 +40,9 @@ def _count(text: str) -> int:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Run the verb."""
+    if args.follow and args.json:
+        sentence = "`job logs -f` shows lines as they are written, and --json prints one document."
+        raise UsageError(Problem("logs-follow-json", sentence, "", "leave out -f, or --json"))
     job = find_job(site_of(args, console), args.job)
     check_task(job, args.task)
     if args.follow and args.task != AGENT:
