@@ -128,6 +128,12 @@ class MemoryStore:
         self._try()
         self.removed.append(path)
 
+    def lines(self, directory: str) -> dict[str, list[str]]:
+        self._try()
+        prefix = f"{directory}/"
+        found = {path.removeprefix(prefix): text for path, text in self.files.items() if path.startswith(prefix)}
+        return {name: text.splitlines() for name, text in found.items()}
+
     def events(self, job_dir: str = "/ys/alice/jobs/j-1") -> list[Event]:
         """Return the events of the history in their order."""
         prefix = f"{job_dir}/history/"

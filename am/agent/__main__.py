@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import dataclasses
+import functools
 import json
 import logging
 import os
@@ -15,6 +16,7 @@ import threading
 import typing
 from pathlib import Path
 
+from am.agent.threads import in_thread
 from am.contract import job, states
 
 if typing.TYPE_CHECKING:
@@ -31,6 +33,9 @@ LOST_CODE = 76
 LIMIT_CODE = 75
 KILLED_CODE = 137
 PARENT_S = 1.0
+ABANDON_S = 2.0  # for the last lines of an agent that another one follows
+EARLIER_S = 60.0  # to read the history of earlier attempts
+AGAIN_S = 2.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,12 +122,19 @@ class Agent:
             self._setting.attempt,
             lambda sentence: _thread_safe(events, lambda: loop.say(sentence)),
         )
-        loop = JobLoop(self._plan, self._cluster, history)
+        last = self._setting.attempt >= self._plan.max_attempts
+        loop = JobLoop(self._plan, self._cluster, history, last=last)
+        if self._setting.attempt > 1:
+            self._prepare()
+            loop.recall(await self._earlier())
+            if loop.snapshot.verdict is not None:  # it is repeated, and no task is started
+                return await self._repeat(loop, history, loop.snapshot.verdict)
         _on_term(events, lambda: self._end_by_yarn(loop))
         where = self._setting.directory
         secret = (where / job.SECRET_FILE).read_text().strip()
         server = Server(Desk(loop), secret, str(where / job.CERTIFICATE_FILE), str(where / job.KEY_FILE))
         helpers: list[asyncio.Task[None]] = []
+        verdict: JobEnded | None
         try:
             port = await server.listen(self._plan.agent_ports)
             self._announce(loop, history, port)
@@ -139,10 +151,30 @@ class Agent:
         for helper in helpers:
             helper.cancel()
         history.start()
-        took = await loop.leave()
+        took = verdict is not None and await loop.leave()
         await server.close()
+        if verdict is None:
+            await in_thread(functools.partial(history.flush, ABANDON_S), ABANDON_S + 1)
+        history.close()
+        return 0 if took else LOST_CODE if verdict is None else verdict.exit_code
+
+    async def _repeat(self, loop: JobLoop, history: History, verdict: JobEnded) -> int:
+        """Tell YARN once more how the job has ended: it takes only its last attempt's word for a failure."""
+        history.start()
+        took = await loop.leave()
         history.close()
         return 0 if took else verdict.exit_code
+
+    async def _earlier(self) -> list[str]:
+        """Return what earlier agents of the job have written; while the store is away, the job waits for it."""
+        from am.agent.history import earlier_lines
+
+        while True:
+            try:
+                return await in_thread(lambda: earlier_lines(self._store, self._plan.job_dir), EARLIER_S)
+            except (OSError, asyncio.TimeoutError) as error:
+                LOG.warning("the job's history cannot be read, trying again: %s", error)
+                await asyncio.sleep(AGAIN_S)
 
     def _announce(self, loop: JobLoop, history: History, port: int) -> None:
         setting = self._setting
@@ -168,6 +200,10 @@ class Agent:
         self._end_by_yarn(loop)
 
     def _end_by_yarn(self, loop: JobLoop) -> None:
+        if not loop.last:
+            LOG.warning("YARN's master is gone or told to stop; YARN may start another one")
+            loop.abandon()
+            return
         if os.getppid() != self._parent:
             message = f"the ApplicationMaster on {self._setting.host} died"
             loop.end_now(states.FAILED, LOST_CODE, "am-lost", message)

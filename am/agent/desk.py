@@ -110,7 +110,7 @@ class Desk:
         """
         task = self._task(beat.container_id)
         self._job.heard(task.name)
-        if beat.pid and not task.pid and not task.ended:
+        if beat.pid and task.state == states.READY:  # a beat of the attempt before may still name its program
             self._job.emit(events.TaskStarted(self._job.clock(), task.name, task.attempt, beat.pid))
         wait_s = min(beat.wait_s, wire.MAX_HOLD_S) if self._job.holds else 0.0
         until = asyncio.get_running_loop().time() + wait_s

@@ -47,8 +47,10 @@ def _fold(event: Event, snapshot: Snapshot) -> Snapshot:
 def _(event: AgentStarted, snapshot: Snapshot) -> Snapshot:
     if event.attempt > 1:
         snapshot = _without_containers(snapshot)
-    state = states.GATHERING if snapshot.stopping is None else snapshot.state
-    return dataclasses.replace(snapshot, state=state, attempt=event.attempt, started_s=event.time)
+    snapshot = dataclasses.replace(snapshot, attempt=event.attempt, started_s=event.time)
+    if snapshot.stopping is not None:
+        return snapshot
+    return _all_again(snapshot) if event.attempt > 1 else dataclasses.replace(snapshot, state=states.GATHERING)
 
 
 @_fold.register
@@ -269,6 +271,31 @@ def _with_task(snapshot: Snapshot, after: Task) -> Snapshot:
     )
 
 
+def _all_again(snapshot: Snapshot) -> Snapshot:
+    """Return the job of a new ApplicationMaster: all containers are gone, every attempt that has begun is over."""
+    done = [name for name, task in snapshot.tasks.items() if task.lone and task.state == states.SUCCEEDED]
+    behind = tuple(name for name, task in snapshot.tasks.items() if task.state != states.NEW and name not in done)
+    tasks = {
+        name: task if name in behind else dataclasses.replace(task, round=snapshot.round + 1)
+        for name, task in snapshot.tasks.items()
+    }
+    return _ordered(
+        dataclasses.replace(
+            snapshot,
+            tasks=tasks,
+            behind=behind,
+            round=snapshot.round + 1,
+            state=states.GATHERING,
+            topology={},
+            opened=frozenset(),
+            blamed="",
+            failed="",
+            first_registered_s=None,
+            waiting=None,
+        )
+    )
+
+
 def _counted(snapshot: Snapshot) -> Snapshot:
     """Return the snapshot with its counters made anew, for events that change many tasks."""
     tasks = snapshot.tasks.values()
@@ -288,7 +315,7 @@ def _ordered(snapshot: Snapshot) -> Snapshot:
 
 def _without_containers(snapshot: Snapshot) -> Snapshot:
     """Return the snapshot after every container is gone; what ended, ended."""
-    tasks = {name: dataclasses.replace(task, container_id="") for name, task in snapshot.tasks.items()}
+    tasks = {name: dataclasses.replace(task, container_id="", held=False) for name, task in snapshot.tasks.items()}
     return _counted(dataclasses.replace(snapshot, tasks=tasks, containers={}, probing={}))
 
 

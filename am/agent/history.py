@@ -10,6 +10,7 @@ import collections
 import contextlib
 import logging
 import math
+import re
 import threading
 import time
 import typing
@@ -24,6 +25,7 @@ if typing.TYPE_CHECKING:
 PAUSE_S = 1.0  # how long a line may wait for others, so that a segment holds what happened in a second
 RETRY_S = (0.5, 1.0, 2.0, 5.0, 10.0)  # after the first, second... failure in a row
 CONNECT_S, READ_S = 3.0, 10.0
+_SEGMENT = re.compile(r"(\d+)-(\d+)\.jsonl")
 LOG = logging.getLogger(__name__)
 
 
@@ -43,6 +45,10 @@ class Store(typing.Protocol):
 
     def remove(self, path: str) -> None:
         """Remove a file or a whole directory; what is not there is fine."""
+        ...
+
+    def lines(self, directory: str) -> dict[str, list[str]]:
+        """Return the lines of each file of a directory by its name; nothing when there is no such directory."""
         ...
 
 
@@ -102,6 +108,21 @@ class WebHdfsStore:
         with self._errors(f"removing {path}") as client:
             client.delete(path, recursive=True)
 
+    def lines(self, directory: str) -> dict[str, list[str]]:
+        """See Store.
+
+        Raises:
+            OSError: The store did not do it.
+        """
+        with self._errors(f"reading {directory}") as client:
+            if client.status(directory, strict=False) is None:
+                return {}
+            found = {}
+            for name in client.list(directory):
+                with client.read(f"{directory}/{name}") as reader:
+                    found[name] = reader.read().decode().splitlines()
+            return found
+
     @staticmethod
     def _is_there(client: typing.Any, path: str, size: int) -> bool:
         status = client.status(path, strict=False)
@@ -128,6 +149,22 @@ def _reason(error: BaseException) -> str:
             return str(inner.strerror)
         inner = inner.__cause__ or inner.__context__
     return (str(error).strip().splitlines() or [""])[0] or type(error).__name__
+
+
+def earlier_lines(store: Store, job_dir: str) -> list[str]:
+    """Return all lines that earlier agents of the job have written, in their order.
+
+    Raises:
+        OSError: The store did not do it.
+    """
+    segments = {name: lines for name, lines in store.lines(history_dir(job_dir)).items() if _SEGMENT.fullmatch(name)}
+    return [line for name in sorted(segments, key=_number) for line in segments[name]]
+
+
+def _number(segment: str) -> tuple[int, int]:
+    found = _SEGMENT.fullmatch(segment)
+    assert found is not None  # noqa: S101 - asked before
+    return int(found[1]), int(found[2])
 
 
 class History:

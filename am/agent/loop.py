@@ -20,7 +20,7 @@ from am.agent.history import PAUSE_S
 from am.agent.placing import Placing
 from am.agent.signs import Signs
 from am.agent.threads import in_thread
-from am.contract import events, wire
+from am.contract import events, states, wire
 from am.contract.job import task_name
 
 if typing.TYPE_CHECKING:
@@ -51,10 +51,17 @@ class JobLoop:
         cluster: The seam to YARN.
         history: What outlives the agent.
         clock: Seconds since the epoch.
+        last: No other ApplicationMaster follows this one.
     """
 
     def __init__(
-        self, plan: JobPlan, cluster: Cluster, history: History, clock: Callable[[], float] = time.time
+        self,
+        plan: JobPlan,
+        cluster: Cluster,
+        history: History,
+        clock: Callable[[], float] = time.time,
+        *,
+        last: bool = True,
     ) -> None:
         self.plan = plan
         self.snapshot = snapshot.start(plan)
@@ -66,6 +73,8 @@ class JobLoop:
         self._lacking = Bell()
         self.placing = Placing(cluster, lambda: self.snapshot.stopping is None and self.snapshot.verdict is None)
         self.cluster = cluster
+        self.last = last
+        self._asks = True
         self._history = history
         self.application_id = ""
         self.lines: list[str] = []
@@ -81,7 +90,22 @@ class JobLoop:
     def listening(self, host: str, port: int, application_id: str, attempt: int) -> None:
         """The agent is reachable at host:port."""
         self.application_id = application_id
+        self._asks = attempt == 1  # a new master asks for every container of the job by itself
         self.emit(events.AgentStarted(self.clock(), attempt, host, port, application_id))
+        self._asks = True
+
+    def recall(self, lines: list[str]) -> None:
+        """Take over what an earlier agent of the job has written."""
+        for line in lines:
+            event = events.from_line(line)
+            if event is not None:
+                self.snapshot = fold.apply(self.snapshot, event)
+        self.lines.extend(lines)
+        self.told = len(self.lines)
+
+    def abandon(self) -> None:
+        """End this agent and not the job: another ApplicationMaster goes on with it."""
+        self._ended.set()
 
     @property
     def beat_s(self) -> float:
@@ -132,11 +156,12 @@ class JobLoop:
 
     # ---- the loop -------------------------------------------------------------------------------------------------
 
-    async def run(self) -> events.JobEnded:
-        """Return the verdict, when there is one."""
+    async def run(self) -> events.JobEnded | None:
+        """Return the verdict when there is one, None when the job was abandoned."""
         before_s = time.monotonic()
         while self.snapshot.verdict is None:
-            await _wait(self._ended, TICK_S)
+            if await _wait(self._ended, TICK_S):
+                break
             pause_s = time.monotonic() - before_s - TICK_S
             before_s = time.monotonic()
             if pause_s > PAUSED_S:
@@ -158,7 +183,8 @@ class JobLoop:
         verdict = self.snapshot.verdict
         assert verdict is not None  # noqa: S101 - called when run() has returned
         self.placing.close()
-        self._history.remove_staging()
+        if self.last or verdict.state != states.FAILED:  # else YARN starts one more, which needs its files
+            self._history.remove_staging()
         if not await in_thread(functools.partial(self._history.flush, FLUSH_S), FLUSH_S + 1):
             LOG.warning("the verdict did not reach the job's store within %.0f s", FLUSH_S)
         self.told = len(self.lines)
@@ -245,7 +271,8 @@ class JobLoop:
         self._forget(task.name)
         if task.container_id:
             self.placing.stop(task.container_id)
-        self.placing.ask(task.role)
+        if self._asks:
+            self.placing.ask(task.role)
         self._lacking.ring()
 
 

@@ -10,7 +10,7 @@ import dataclasses
 import typing
 
 from am.contract import states
-from am.contract.job import FIRST_COME, IGNORE, task_name
+from am.contract.job import FIRST_COME, IGNORE, RESTART_TASK, task_name
 
 EXECUTOR = "executor"
 YARN = "yarn"
@@ -37,6 +37,7 @@ class Task:
         tracked: Whether its good end is needed for the job's success.
         forgiven: Its failure does not fail the job (`on_failure: ignore`).
         alone: Its command does not wait for the gang (`start: first-come`).
+        lone: Its peers go on without it while it starts again (`on_loss: restart-task`).
         attempt: Counted from 1.
         round: Of the job, in which this attempt runs.
         order_id: Of the newest order that is for this task alone.
@@ -58,6 +59,7 @@ class Task:
     tracked: bool = True
     forgiven: bool = False
     alone: bool = False
+    lone: bool = False
     attempt: int = 1
     round: int = 1
     order_id: int = 0
@@ -211,6 +213,7 @@ def start(plan: JobPlan) -> Snapshot:
             tracked=role.tracked or none_tracked,
             forgiven=role.on_failure == IGNORE,
             alone=role.start == FIRST_COME,
+            lone=role.on_loss == RESTART_TASK,
         )
         for role in plan.roles
         for index in range(role.instances)
