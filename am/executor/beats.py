@@ -69,8 +69,8 @@ class Beats:
         """From now on send how many bytes were carried, every few seconds."""
         self._moved = moved
 
-    def begin_anew(self) -> None:
-        """From now on no command runs and nothing is carried: another attempt of the task begins."""
+    def tell_over(self) -> None:
+        """From now on no command runs and nothing is carried."""
         self._pid = 0
         self._moved = None
 

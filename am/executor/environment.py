@@ -7,11 +7,14 @@ import os
 import typing
 
 from am import runtimes
-from am.contract.job import JobPlan, task_name
+from am.contract.job import PART, JobPlan, task_name
+from am.executor.ports import numeric
 
 # One directory of ours in the working directory, with a dot: a user's own ./output or ./model (localized, or in the
 # source) must never be taken for what the task made.
 HERE = ".ys.task"
+GENERIC = "generic"
+Topology = typing.Dict[str, typing.Tuple[str, ...]]
 MAX_TOPOLOGY_BYTES = 100 * 1024  # the kernel takes no single variable of 128 KiB
 
 
@@ -52,30 +55,40 @@ def make_directories(working_directory: str) -> Directories:
     return found
 
 
-def child_environment(
-    base: typing.Mapping[str, str],
-    plan: JobPlan,
-    task: Task,
-    topology: typing.Dict[str, typing.Tuple[str, ...]],
-    directories: Directories,
-    working_directory: str,
-    secrets: typing.Mapping[str, str],
-) -> typing.Dict[str, str]:
+class Surroundings(typing.NamedTuple):
+    """What of its container the command's environment tells.
+
+    Attributes:
+        environment: The container's, as YARN and Skein made it.
+        working_directory: The container's.
+        directories: From `make_directories`.
+        secrets: Those of `plan.secrets` that are variables.
+        key: Known to the job's executors alone; what is derived of it is the same in all tasks.
+    """
+
+    environment: typing.Mapping[str, str]
+    working_directory: str
+    directories: Directories
+    secrets: typing.Mapping[str, str]
+    key: str
+
+
+def child_environment(plan: JobPlan, task: Task, topology: Topology, here: Surroundings) -> typing.Dict[str, str]:
     """Return the whole environment of the command.
 
     The container's own comes first, ours over it, the framework's over that, the user's over all but who the task is.
 
     Args:
-        base: The container's, as YARN and Skein made it.
         plan: The job.
         task: Which task.
         topology: host:port of every task, by role and index.
-        directories: From `make_directories`.
-        working_directory: The container's.
-        secrets: Those of `plan.secrets` that are variables.
+        here: The container.
     """
-    framework = runtimes.environment(plan, topology, task.role, task.number)
-    data = os.path.join(working_directory, plan.data_dir) if plan.data_dir else plan.input_path
+    framework = runtimes.environment(plan, topology, task.role, task.number, here.key)
+    for name in set(runtimes.numeric_variables(plan)).intersection(framework):
+        framework[name] = numeric(framework[name])
+    directories = here.directories
+    data = os.path.join(here.working_directory, plan.data_dir) if plan.data_dir else plan.input_path
     ours = {
         "INPUT_PATH": data,
         "CHECKPOINT_PATH": plan.checkpoint_path,
@@ -83,7 +96,7 @@ def child_environment(
         "DATA_DIR": data,
     }
     found = {
-        **base,
+        **here.environment,
         **{name: value for name, value in ours.items() if value},
         "OUTPUT_DIR": directories.output,
         "MODEL_DIR": directories.model,
@@ -99,15 +112,46 @@ def child_environment(
         **framework,
         "SUBMARINE_TENSORBOARD_LOG_DIR": directories.checkpoint,
         **plan.role(task.role).env,
-        **secrets,
+        **here.secrets,
     }
     found.setdefault("PYTHONUNBUFFERED", "1")
     found.update({name: framework[name] for name in runtimes.identity(plan) if name in framework})
     found.update(_identity(plan, task, topology))
-    return found
+    if plan.framework == GENERIC:
+        found.setdefault("HOSTS_FILE", hosts_file(here.working_directory))
+    return {**_interfaces(plan, task, topology), **found}
 
 
-def _identity(plan: JobPlan, task: Task, topology: typing.Dict[str, typing.Tuple[str, ...]]) -> typing.Dict[str, str]:
+def hosts_file(working_directory: str) -> str:
+    """Return where a generic job's tasks find who is where."""
+    return os.path.join(working_directory, HERE, "hosts")
+
+
+def write_hosts(working_directory: str, topology: Topology) -> None:
+    """Write that file; who reads it meanwhile finds the old one or the new one.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    path = hosts_file(working_directory)
+    with open(path + PART, "w", encoding="utf-8") as file:
+        file.write(runtimes.hosts_text(topology))
+    os.replace(path + PART, path)
+
+
+def _interfaces(plan: JobPlan, task: Task, topology: Topology) -> typing.Dict[str, str]:
+    """Return the variables that name a network interface: the one that carries the address that peers know."""
+    names = runtimes.network_interface_variables(plan)
+    if not names or sum(map(len, topology.values())) < 2:
+        return {}
+    from am.executor.interfaces import interface_of  # a task without peers needs none
+
+    peers_know = topology.get(task.role, ())[task.number : task.number + 1]
+    interface = interface_of(peers_know[0].rpartition(":")[0]) if peers_know else ""
+    return dict.fromkeys(names, interface) if interface else {}
+
+
+def _identity(plan: JobPlan, task: Task, topology: Topology) -> typing.Dict[str, str]:
     found = {
         "YARN_SUBMITTER_JOB": task.application_id,
         "YARN_SUBMITTER_ID": plan.id,

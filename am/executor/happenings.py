@@ -58,7 +58,15 @@ class Carried(typing.NamedTuple):
     problem: str
 
 
-Happening = typing.Union[wire.Orders, Ended, BeatsOver, Signalled, Carried, wire.Probed]
+class Tried(typing.NamedTuple):
+    """The peers of a PROBE were tried: task -> address at which it was reached, task -> why it was not."""
+
+    order_id: int
+    reached: typing.Dict[str, str]
+    missed: typing.Dict[str, str]
+
+
+Happening = typing.Union[wire.Orders, Ended, BeatsOver, Signalled, Carried, Tried]
 
 
 def say(sentence: str) -> None:

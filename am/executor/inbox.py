@@ -70,17 +70,30 @@ class Inbox:
         return happening
 
     def take_again(self) -> bool:
-        """Return whether the newest order is AGAIN, and take it as obeyed: what was ordered before it is settled too.
+        """Return whether the newest order is AGAIN, and take it as obeyed.
 
         Raises:
             Leave: The agent sends us away, or is silent.
         """
-        while self.next(0.0) is not None:
-            pass
+        if self.order.order != wire.AGAIN:
+            self.catch_up()
         if self.order.order != wire.AGAIN:
             return False
         self.order = _NO_ORDER
         return True
+
+    def catch_up(self) -> typing.List[Happening]:
+        """Return all that has happened by now; the newest order is known then.
+
+        Raises:
+            Leave: The agent sends us away, or is silent.
+        """
+        found = []
+        happening = self.next(0.0)
+        while happening is not None:
+            found.append(happening)
+            happening = self.next(0.0)
+        return found
 
     def in_thread(self, work: typing.Callable[[], typing.Any]) -> None:
         """Do some carrying in a thread; `Carried` says that it is over."""

@@ -169,6 +169,12 @@ def published_host(
     return node_host if addresses else local_address or agent_host
 
 
+def numeric(host: str) -> str:
+    """Return a name's address in digits, one that is not loopback if it has one; the name itself when it has none."""
+    addresses = addresses_of(host)
+    return next((address for address in addresses if not is_loopback(address)), addresses[0] if addresses else host)
+
+
 def other_addresses(published: str, local_address: str) -> typing.Tuple[str, ...]:
     """Return addresses at which peers may reach this container when they do not reach the published one.
 

@@ -10,7 +10,7 @@ from am.contract import wire
 from am.contract.job import JobPlan
 from am.executor.beats import GONE, AgentGoneError, Beats, persist
 from am.executor.environment import Task
-from am.executor.happenings import CODE_BUG, CODE_LOST, BeatsOver, Leave, say
+from am.executor.happenings import CODE_BUG, CODE_LOST, BeatsOver, Leave, Tried, say
 from am.executor.inbox import Inbox
 from am.executor.link import AgentLink, RefusedError, pinned_context
 from am.executor.ports import other_addresses, published_host
@@ -55,7 +55,6 @@ class Reporter:
         limits, ports = self._plan.limits, (port,) if port else ()
         if self._me is None or self._link is None or self._beats is None:
             return self._register_first(ports, probe_port)
-        self._beats.begin_anew()
         self._me = dataclasses.replace(self._me, ports=ports, probe_port=probe_port, attempt=self._attempt)
         return self._register(self._link, self._me, (limits.silence_s, limits.call_s))
 
@@ -90,11 +89,14 @@ class Reporter:
 
     def tell_exit(self, code: int, tail: str, problem: str, attempt: int) -> bool:
         """Tell how the attempt ended; return whether the container is kept until the next order."""
-        return self._tell("/exit", wire.Exit(self._container_id, code, wire.clip_tail(tail), problem, attempt)).hold
+        said = self._tell("/exit", wire.Exit(self._container_id, code, wire.clip_tail(tail), problem, attempt))
+        if self._beats is not None:
+            self._beats.tell_over()  # before the next attempt is ordered: it must not be taken for one that runs
+        return said.hold
 
-    def tell_probed(self, order_id: int, reached: typing.Dict[str, str], missed: typing.Dict[str, str]) -> None:
+    def tell_probed(self, tried: Tried) -> None:
         """Tell which peers were reached."""
-        self._tell("/probed", wire.Probed(self._container_id, order_id, reached, missed))
+        self._tell("/probed", wire.Probed(self._container_id, tried.order_id, tried.reached, tried.missed))
 
     def tell_done(self, files: int, size: int, problem: str) -> None:
         """Tell that all is over: how many files and bytes lie on the store, and what could not be carried."""

@@ -1,6 +1,6 @@
 """One task from its container's start to its end.
 
-    register -> [probe] -> START -> fetch checkpoint -> command runs -> exit told -> results carried -> done told
+    register -> [PROBE] -> START -> fetch checkpoint -> command runs -> exit told -> results carried -> done told
         ^                                                                   |
         +---------------- AGAIN: a new attempt in the same container -------+
 
@@ -17,16 +17,18 @@ from am import runtimes
 from am.contract import wire
 from am.contract.job import JobPlan
 from am.executor import carrying
-from am.executor.environment import Task, child_environment
-from am.executor.happenings import CODE_BUG, CODE_LOST, FailureError, Leave, say
+from am.executor.environment import GENERIC, Surroundings, Task, Topology, child_environment, write_hosts
+from am.executor.happenings import CODE_BUG, CODE_LOST, FailureError, Leave, Tried, say
 from am.executor.inbox import Inbox
 from am.executor.preparation import Place, Prepared, prepare, renew_port
 from am.executor.process import ADDRESS_IN_USE, Child, log_files
 from am.executor.reporting import Reporter
 from am.executor.results import Results
-from am.executor.running import STOPPED_BEFORE, End, Running, Starter
+from am.executor.running import STOPPED_BEFORE, End, Running
 
-Topology = typing.Dict[str, typing.Tuple[str, ...]]
+if typing.TYPE_CHECKING:
+    from am.executor.probing import Probing
+    from am.executor.rendezvous_store import RendezvousStore
 
 
 class Session:
@@ -45,6 +47,7 @@ class Session:
         self._prepared: typing.Optional[Prepared] = None
         self._results: typing.Optional[Results] = None
         self._running: typing.Optional[Running] = None
+        self._store: typing.Optional[RendezvousStore] = None
 
     def run(self) -> int:
         """Live; return the executor's exit code, which is the command's when there was one."""
@@ -109,41 +112,69 @@ class Session:
             self._results = Results(self._plan, task.name, prepared.directories)
         results = self._results
         results.renew()
-        topology = self._await_start()
+        topology = self._await_start(task)
         if topology is not None and results.fetches(task.attempt):
             carrying.fetch(self._inbox, results)
         if topology is None or self._inbox.ending is not None:
             return STOPPED_BEFORE
-        running = self._running = Running(self._inbox, self._starter(task, prepared, topology))
+        return self._run(task, prepared, topology, results)
+
+    def _await_start(self, task: Task) -> typing.Optional[Topology]:
+        """Return the topology, trying peers when that is ordered; None when the attempt is to end before."""
+        inbox = self._inbox
+        probing: typing.Optional[Probing] = None
+        while True:
+            order = inbox.order
+            if probing is not None and probing.order_id != order.order_id:
+                probing.cancel()
+                probing = None
+            if order.order == wire.START:
+                return order.topology
+            if inbox.ending is not None:
+                return None
+            if order.order == wire.PROBE and probing is None:
+                probing = self._probe(task, order)
+            for happening in (inbox.next(None), *inbox.catch_up()):
+                if isinstance(happening, Tried) and happening.order_id == inbox.order.order_id:
+                    self._reporter.tell_probed(happening)
+
+    def _probe(self, task: Task, order: wire.Orders) -> Probing:
+        from am.executor.probing import Probing  # for tasks with peers only
+
+        probing = Probing(self._plan, order, task.role, task.number, self._inbox.put)
+        probing.start()
+        return probing
+
+    def _run(self, task: Task, prepared: Prepared, topology: Topology, results: Results) -> End:
+        """Run the command; return how it ended."""
+        plan, place = self._plan, self._place
+        here = Surroundings(place.environment, place.directory, prepared.directories, prepared.secrets, place.token)
+        environment = child_environment(plan, task, topology, here)
+        logs = log_files(prepared.log_dir, task.attempt)
+
+        def start(on_exit: typing.Callable[[int], None]) -> Child:
+            return Child(plan.role(task.role).command, environment, place.directory, logs, on_exit)
+
+        try:
+            if plan.framework == GENERIC:
+                write_hosts(place.directory, topology)
+            if runtimes.releases_port(plan, task.role):
+                prepared.port.release()
+            self._serve_store(task, topology)
+            running = self._running = Running(self._inbox, start)
+        except (OSError, ValueError) as error:
+            sentence = f"The command of {task.name} cannot be started: {error}."
+            raise FailureError(CODE_LOST, "task-cannot-start", sentence) from error
         self._reporter.tell_pid(running.pid)
         return running.watch(results)
 
-    def _await_start(self) -> typing.Optional[Topology]:
-        """Return the topology; None when the attempt is to end before."""
-        while self._inbox.ending is None:
-            happening = self._inbox.next(None)
-            if isinstance(happening, wire.Orders) and happening.order == wire.START:
-                return happening.topology
-        return None
+    def _serve_store(self, task: Task, topology: Topology) -> None:
+        """Serve the store at which the processes of the framework meet, if this task is the one that does."""
+        wanted = runtimes.served_store(self._plan, topology, task.role, task.number, self._place.token)
+        if wanted is not None:
+            from am.executor.rendezvous_store import RendezvousStore  # an HTTP server, for Horovod alone
 
-    def _starter(self, task: Task, prepared: Prepared, topology: Topology) -> Starter:
-        """Return what starts the command."""
-        plan, place = self._plan, self._place
-        environment = child_environment(
-            place.environment, plan, task, topology, prepared.directories, place.directory, prepared.secrets
-        )
-
-        def start(on_exit: typing.Callable[[int], None]) -> Child:
-            if runtimes.releases_port(plan, task.role):
-                prepared.port.release()
-            logs = log_files(prepared.log_dir, task.attempt)
-            try:
-                return Child(plan.role(task.role).command, environment, place.directory, logs, on_exit)
-            except (OSError, ValueError) as error:
-                sentence = f"The command of {task.name} cannot be started: {error}."
-                raise FailureError(CODE_LOST, "task-cannot-start", sentence) from error
-
-        return start
+            self._store = RendezvousStore(wanted.port, wanted.tasks, wanted.prefix)
 
     def _goes_on(self, task: Task, end: End) -> bool:
         """Tell how an attempt ended, wait while the task may start again, carry results; return whether it does."""
@@ -169,10 +200,16 @@ class Session:
             # What the command left behind may take its grace; the agent hears of the command's end at once.
             running.begin_sweep()
         held = self._reporter.tell_exit(end.code, end.tail, end.problem, task.attempt)
+        self._close_store()
         if running is not None:
             running.end_sweep()
             self._running = None
         return held
+
+    def _close_store(self) -> None:
+        if self._store is not None:
+            self._store.close()
+            self._store = None
 
     def _leave(self, end: End) -> int:
         """Tell that all is over; return the executor's exit code."""
