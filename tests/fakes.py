@@ -83,9 +83,11 @@ class FakeCluster:
     async def ask(self, role: str, count: int) -> None:
         self.asked.append((role, count))
 
-    async def release_all(self) -> None:
-        self.stopped.extend(item.id for item in self.known)
+    async def release_all(self) -> frozenset[str]:
+        ids = frozenset(item.id for item in self.known if item.id)
+        self.stopped.extend(sorted(ids))
         self.known.clear()
+        return ids
 
     async def stop(self, container_id: str) -> None:
         self.stopped.append(container_id)

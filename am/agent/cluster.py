@@ -115,8 +115,8 @@ class Cluster(typing.Protocol):
         """Ask for so many more containers of a role."""
         ...
 
-    async def release_all(self) -> None:
-        """Give back every container of the job, given or only asked for (without its ApplicationMaster)."""
+    async def release_all(self) -> frozenset[str]:
+        """Give back every container of the job, given or only asked for; return the ids of those that were given."""
         ...
 
     async def stop(self, container_id: str) -> None:
@@ -174,15 +174,17 @@ class SkeinCluster:
         """See Cluster."""
         await self._call(lambda: self._connect().scale(role, delta=count))
 
-    async def release_all(self) -> None:
+    async def release_all(self) -> frozenset[str]:
         """See Cluster. Skein withdraws what was only asked for when that is "killed"."""
 
-        def call() -> None:
+        def call() -> frozenset[str]:
             application = self._connect()
-            for item in application.get_containers(states=("WAITING", "REQUESTED", "RUNNING")):
+            found = application.get_containers(states=("WAITING", "REQUESTED", "RUNNING"))
+            for item in found:
                 application.kill_container(item.id)
+            return frozenset(item.yarn_container_id for item in found if item.yarn_container_id)
 
-        await self._call(call)
+        return typing.cast("frozenset[str]", await self._call(call))
 
     async def stop(self, container_id: str) -> None:
         """See Cluster."""

@@ -60,10 +60,12 @@ class Desk:
             raise Refusal(400, "unknown-role", f"the job has no role {asked.role!r}")
         index = self._job.snapshot.free_index(asked.role)
         if index is None:
+            self._job.signs.given_up.add(asked.container_id)
             raise Refusal(409, "role-complete", f"all tasks of role {asked.role} are taken")
         self._job.signs.sightings.pop(asked.container_id, None)
         if asked.host in self._job.snapshot.avoided and self._turned_away[asked.role] < TURNED_AWAY:
             self._turned_away[asked.role] += 1
+            self._job.signs.given_up.add(asked.container_id)
             self._job.placing.ask(asked.role)
             raise Refusal(409, "host-avoided", f"tasks failed on {asked.host} again and again")
         task = self._registered(self._job.snapshot.tasks[task_name(asked.role, index)], asked)

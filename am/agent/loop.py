@@ -71,10 +71,13 @@ class JobLoop:
         self.holds = len(self.snapshot.tasks) <= HELD_TASKS
         self._suspected = Bell()
         self._lacking = Bell()
-        self.placing = Placing(cluster, lambda: self.snapshot.stopping is None and self.snapshot.verdict is None)
+        self.placing = Placing(
+            cluster, self.signs.given_up, lambda: self.snapshot.stopping is None and self.snapshot.verdict is None
+        )
         self.cluster = cluster
         self.last = last
         self._asks = True
+        self._acting = False
         self._history = history
         self.application_id = ""
         self.lines: list[str] = []
@@ -230,7 +233,8 @@ class JobLoop:
             self.news.ring()
             if self.snapshot.orders != before.orders:
                 self.new_order.ring()
-            self.decide()
+            if not self._acting:
+                self.decide()
         else:
             self._ended.set()
 
@@ -240,10 +244,18 @@ class JobLoop:
         self.carry_out(policy.decide(self.plan, self.snapshot, self.signs, self.clock()))
 
     def carry_out(self, decisions: tuple[policy.Decision, ...]) -> None:
-        """Do what was decided, in its order."""
-        for action, reason in decisions:
-            LOG.info("%s: %s", type(action).__name__, reason)
-            self._act(action)
+        """Do what was decided, in its order; only then decide anew."""
+        if not decisions or self._acting:
+            return
+        self._acting = True
+        try:
+            for action, reason in decisions:
+                LOG.info("%s: %s", type(action).__name__, reason)
+                self._act(action)
+        finally:
+            self._acting = False
+        if self.snapshot.verdict is None:
+            self.decide()
 
     def _act(self, action: policy.Action) -> None:
         if self.snapshot.verdict is not None:

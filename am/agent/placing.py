@@ -23,11 +23,13 @@ class Placing:
 
     Args:
         cluster: The seam to YARN.
+        given_up: Takes the containers that the job does not want any more.
         open_: Whether the job still runs; nothing is tried again after its end.
     """
 
-    def __init__(self, cluster: Cluster, open_: Callable[[], bool]) -> None:
+    def __init__(self, cluster: Cluster, given_up: set[str], open_: Callable[[], bool]) -> None:
         self._cluster = cluster
+        self._given_up = given_up
         self._open = open_
         self._work: set[asyncio.Task[None]] = set()
 
@@ -37,6 +39,7 @@ class Placing:
 
     def stop(self, container_id: str) -> None:
         """Stop a container that the job has given up."""
+        self._given_up.add(container_id)
         self._begin(self._persist(f"stopping {container_id}", functools.partial(self._cluster.stop, container_id)))
 
     def give_back(self, pause_s: float, lacking: Callable[[], Mapping[str, int]]) -> None:
@@ -44,10 +47,13 @@ class Placing:
         self._begin(self._give_back(pause_s, lacking))
 
     async def _give_back(self, pause_s: float, lacking: Callable[[], Mapping[str, int]]) -> None:
-        await self._persist("giving all containers back", self._cluster.release_all)
+        await self._persist("giving all containers back", self._release_all)
         await asyncio.sleep(pause_s)
         for role, count in lacking().items():
             await self._ask(role, count)
+
+    async def _release_all(self) -> None:
+        self._given_up |= await self._cluster.release_all()
 
     async def _ask(self, role: str, count: int) -> None:
         await self._persist(f"asking for {count} {role}", functools.partial(self._cluster.ask, role, count))

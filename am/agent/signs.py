@@ -36,6 +36,7 @@ class Signs:
         heard_s: Task name -> when its executor last said something.
         doubted_s: Task name -> since when its connection is down; gone as soon as it says something.
         sightings: Container id -> what YARN says of a container that has not registered.
+        given_up: Containers that the job does not want any more; how they end is no news.
         probed: Task name -> which peers it reached, in the newest probing.
         dice: A number from 0 to 1 that is thrown anew before each decision.
     """
@@ -43,6 +44,7 @@ class Signs:
     heard_s: dict[str, float] = dataclasses.field(default_factory=dict)
     doubted_s: dict[str, float] = dataclasses.field(default_factory=dict)
     sightings: dict[str, Sighting] = dataclasses.field(default_factory=dict)
+    given_up: set[str] = dataclasses.field(default_factory=set)
     probed: dict[str, wire.Probed] = dataclasses.field(default_factory=dict)
     dice: float = 0.5
 

@@ -65,7 +65,7 @@ class Witness:
             ClusterError: The launcher does not list them.
         """
         found = await self._cluster.containers()
-        known = self._loop.snapshot.containers.keys() | self._reported
+        known = self._loop.snapshot.containers.keys() | self._reported | self._loop.signs.given_up
         open_ = [item for item in found if item.id and item.id not in known and item.state in {GIVEN, ENDED}]
         before = self._loop.signs.sightings
         self._loop.signs.sightings = {
@@ -76,8 +76,8 @@ class Witness:
 
     async def _look_at(self, item: Container) -> None:
         word = await self._cluster.look(item.id, item.node_http)
-        if item.id in self._loop.snapshot.containers:
-            return  # it has registered meanwhile
+        if item.id in self._loop.snapshot.containers or item.id in self._loop.signs.given_up:
+            return  # it has registered meanwhile, or is not wanted any more
         sightings = self._loop.signs.sightings
         if ENDED in {word.state, item.state}:
             self._reported.add(item.id)
