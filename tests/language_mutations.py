@@ -92,6 +92,13 @@ NASTY = (
         "a.zip#archive:./a",
         "/a:/b:rw",
         "1d2h",
+        "2:4",
+        "4:2",
+        ":",
+        "worker=worker",
+        "worker=ps:succeeded",
+        "20000-20999",
+        "none",
     ),
 )
 SNIPPETS = (

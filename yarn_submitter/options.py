@@ -231,7 +231,7 @@ _TROUBLE = (
     _scheduling(
         "kill_if_gpu_idle", DURATION, "a program whose GPUs are idle for so long has failed", _OF_SITE, _OR_NONE
     ),
-    _scheduling("stop_grace", DURATION, "from TERM to KILL", _OF_SITE),
+    _scheduling("stop_grace", DURATION, "from TERM to KILL", _OF_SITE, "DURATION"),
     _scheduling("port_range", TEXT, "ports that tasks may listen on", "any", "FIRST-LAST"),
     _scheduling(
         "am_attempts", COUNT, "ApplicationMasters that the job may have, one after the other", str(AM_ATTEMPTS)

@@ -18,7 +18,7 @@ def read_order(items: Iterable[Given], faults: Faults) -> tuple[str, ...]:
             name, colon, state = (part.strip() for part in text.partition(":"))
             if colon and state.lower() != SUCCEEDED:
                 sentence = f"{item.source}: {shown(state)} is not known."
-                faults.add("value-unknown", sentence, valid_words(state, (SUCCEEDED,)), f"write {name}", at=item)
+                faults.add("value-unknown", sentence, valid_words(state, (SUCCEEDED,)), f"write {name}:{SUCCEEDED}, or {name}", at=item)
             elif text.strip():
                 found[f"{name}:{SUCCEEDED}" if colon else name] = None
     return tuple(found)
