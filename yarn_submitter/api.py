@@ -38,7 +38,7 @@ class ListedJob:
         application_id: YARN's.
         name: The user's name for it.
         user: Its owner.
-        queue: Path of its queue.
+        queue: Its queue as users type it.
         state: YARN's state while it lives (ACCEPTED, RUNNING), then SUCCEEDED, FAILED or KILLED.
         started_s: Submission, in seconds since the epoch.
         ended_s: Its end, 0 while it lives.

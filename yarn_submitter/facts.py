@@ -86,6 +86,11 @@ class Pending:
     label: str = ""
 
 
+def typed_queue(path: str) -> str:
+    """Return a queue's path as users type it: without the root, in which all queues are."""
+    return path.removeprefix("root.")
+
+
 @dataclass(frozen=True)
 class Queue:
     """One queue of the scheduler.
@@ -142,6 +147,11 @@ class Queue:
     user_limit_factor: float = 0.0
     submit_acls: tuple[str, ...] = ()
     users: tuple[UserShare, ...] = ()
+
+    @property
+    def typed(self) -> str:
+        """Return its path as users type it, and as it is shown to them."""
+        return typed_queue(self.path)
 
     def partition(self, label: str) -> Partition | None:
         """Return its part of the nodes of a label; None when it has none."""

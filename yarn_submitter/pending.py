@@ -84,7 +84,7 @@ def _of_queues(ask: Pending, leaf: Queue, waits: Waits) -> Iterator[str]:
     over = user is not None and user.limit is not None and not ask.label and _beyond(user.used, Amount(), user.limit)
     if user is not None and user.limit is not None and (said or over):
         yield (
-            f"{user.name} has reached the limit of one user in queue {leaf.path}: {_text(user.used)} in use, "
+            f"{user.name} has reached the limit of one user in queue {leaf.typed}: {_text(user.used)} in use, "
             f"{_text(user.limit)} allowed; the job waits for {_ask_text(ask, waits)}"
         )
     for queue in _upwards(leaf, waits.cluster.queues):
@@ -96,7 +96,7 @@ def _of_queues(ask: Pending, leaf: Queue, waits: Waits) -> Iterator[str]:
             and _beyond(own.used, ask.amount, own.most)
         ):
             yield (
-                f"queue {queue.path} is full: {_text(own.used)} in use, at most {_text(own.most)} allowed "
+                f"queue {queue.typed} is full: {_text(own.used)} in use, at most {_text(own.most)} allowed "
                 f"({own.used_percent:.4g} % of the cluster; its share is {own.capacity_percent:.4g} %, its maximum "
                 f"{own.max_percent:.4g} %); the job waits for {_ask_text(ask, waits)}"
             )
@@ -107,13 +107,13 @@ def _am_share(ask: Pending, leaf: Queue, part: Partition, waits: Waits) -> Itera
     said = waits.app.diagnostics
     if _USER_AM in said:
         yield (
-            f"{waits.app.user} has used up what one user's ApplicationMasters may have in queue {leaf.path}; this "
+            f"{waits.app.user} has used up what one user's ApplicationMasters may have in queue {leaf.typed}; this "
             f"job's needs {_text(ask.amount)} and starts when another of {waits.app.user}'s jobs there ends"
         )
     elif _QUEUE_AM in said or (limit is not None and used.memory_mib and _beyond(used, ask.amount, limit)):
         allowed = f" of {_text(limit)}" if limit is not None else ""
         yield (
-            f"queue {leaf.path} has used up its share for ApplicationMasters: {_text(used)}{allowed} in use; this "
+            f"queue {leaf.typed} has used up its share for ApplicationMasters: {_text(used)}{allowed} in use; this "
             f"job's needs {_text(ask.amount)} and starts when another job of the queue ends"
         )
 

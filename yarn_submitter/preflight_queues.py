@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from yarn_submitter.errors import Problem
 from yarn_submitter.facts import ClusterFacts, Queue
@@ -26,24 +26,24 @@ def queue_findings(name: str, facts: ClusterFacts, user: str) -> Iterator[Findin
     if queue is None:
         available = "not there" if problem else "made when it is named"
     else:
-        available = f"{queue.path}, {queue.state}" if queue.leaf else f"{queue.path}, a parent of queues"
+        available = f"{queue.typed}, {queue.state}" if queue.leaf else f"{queue.typed}, a parent of queues"
     yield Finding("queue", "", name, available, REFUSED if problem else OK, problem)
 
 
 def _queue_problem(name: str, queue: Queue | None, facts: ClusterFacts, user: str) -> Problem | None:
     leaves = _open_leaves(facts, user)
-    step = f"choose one of these with --queue: {', '.join(leaves)}" if leaves else "ask an administrator for a queue"
+    step = f"choose one of these with --queue: {_names(leaves)}" if leaves else "ask an administrator for a queue"
     if queue is None:
         made = any(other.creates_children and _below(name, other.path) for other in facts.queues)
         return None if made else Problem("queue-unknown", f"The cluster has no queue {name}.", next_step=step)
     if not queue.leaf and not queue.creates_children:
-        inside = [path for path in leaves if path.startswith(queue.path + ".")]
-        below = f"choose one below it: {', '.join(inside)}" if inside else step
-        return Problem("queue-not-leaf", f"Queue {queue.path} holds queues and takes no jobs itself.", next_step=below)
+        inside = [leaf for leaf in leaves if leaf.path.startswith(queue.path + ".")]
+        below = f"choose one below it: {_names(inside)}" if inside else step
+        return Problem("queue-not-leaf", f"Queue {queue.typed} holds queues and takes no jobs itself.", next_step=below)
     if queue.state != "RUNNING":
-        return Problem("queue-stopped", f"Queue {queue.path} is {queue.state} and takes no new jobs.", next_step=step)
+        return Problem("queue-stopped", f"Queue {queue.typed} is {queue.state} and takes no new jobs.", next_step=step)
     if not queue.takes(user):
-        return Problem("queue-denied", f"Queue {queue.path} takes no jobs of the user {user}.", next_step=step)
+        return Problem("queue-denied", f"Queue {queue.typed} takes no jobs of the user {user}.", next_step=step)
     return None
 
 
@@ -59,9 +59,9 @@ def label_findings(label: str, queue: Queue | None, facts: ClusterFacts, user: s
         problem = Problem("label-unknown", f"No node label is called {label}.", there, step)
     elif queue is not None and not queue.reaches(label):
         others = _open_leaves(facts, user, lambda other: other.reaches(label))
-        step = f"choose one of these with --queue: {', '.join(others)}" if others else "ask an administrator"
-        available = f"not for queue {queue.path}"
-        sentence = f"Queue {queue.path} gets no nodes with label {label}."
+        step = f"choose one of these with --queue: {_names(others)}" if others else "ask an administrator"
+        available = f"not for queue {queue.typed}"
+        sentence = f"Queue {queue.typed} gets no nodes with label {label}."
         problem = Problem("label-denied", sentence, _reached(queue), step)
     elif facts.usable_nodes and not nodes:
         sentence = f"No live node carries the label {label}."
@@ -86,20 +86,20 @@ def share_findings(agent: RoleAsk, queue: Queue, facts: ClusterFacts) -> Iterato
     needs = rounded(agent.amount, queue)
     limit, used = part.am_limit.memory_mib, part.am_used.memory_mib
     asked = memory_text(needs.memory_mib)
-    available = f"{memory_text(limit)} for ApplicationMasters in {queue.path}, used {memory_text(used)}"
+    available = f"{memory_text(limit)} for ApplicationMasters in {queue.typed}, used {memory_text(used)}"
     vcores_over = bool(facts.resource_types) and part.am_used.vcores + needs.vcores > part.am_limit.vcores
     over = used + needs.memory_mib > limit or vcores_over
     problem, verdict = None, OK
     if queue.am_limit_strict and 0 < limit < needs.memory_mib:
         verdict = REFUSED
         sentence = (
-            f"The job's ApplicationMaster needs {asked}, and all of queue {queue.path} may use {memory_text(limit)}."
+            f"The job's ApplicationMaster needs {asked}, and all of queue {queue.typed} may use {memory_text(limit)}."
         )
         problem = Problem("am-share-too-small", sentence, "", "choose another queue, or ask for a greater maxAMShare")
     elif over and used:
         verdict = NOTE
         sentence = (
-            f"Queue {queue.path} has no room for one more ApplicationMaster now: they may use "
+            f"Queue {queue.typed} has no room for one more ApplicationMaster now: they may use "
             f"{part.am_limit.text()} and use {part.am_used.text()}. The job waits until another one ends."
         )
         evidence = f"{queue.active_apps} applications run there, {queue.pending_apps} wait"
@@ -107,12 +107,14 @@ def share_findings(agent: RoleAsk, queue: Queue, facts: ClusterFacts) -> Iterato
     yield Finding("AM share", "", asked, available, verdict, problem)
 
 
-def _open_leaves(facts: ClusterFacts, user: str, also: Callable[[Queue], bool] = lambda _queue: True) -> list[str]:
-    return sorted(
-        queue.path
-        for queue in facts.queues
-        if queue.leaf and queue.state == "RUNNING" and queue.takes(user) and also(queue)
-    )
+def _open_leaves(facts: ClusterFacts, user: str, also: Callable[[Queue], bool] = lambda _queue: True) -> list[Queue]:
+    return [
+        queue for queue in facts.queues if queue.leaf and queue.state == "RUNNING" and queue.takes(user) and also(queue)
+    ]
+
+
+def _names(queues: Iterable[Queue]) -> str:
+    return ", ".join(sorted(queue.typed for queue in queues))
 
 
 def _below(name: str, parent: str) -> bool:

@@ -157,7 +157,7 @@ def _role_findings(role: RoleAsk, queue: Queue | None, facts: ClusterFacts) -> I
     limit = (queue.max_allocation if queue else None) or facts.max_allocation
     nodes = facts.nodes_for(role.label)
     most = largest(node.total for node in nodes) if nodes else None
-    where_limit = f"a container in queue {queue.path} may have" if queue else "a container may have"
+    where_limit = f"a container in queue {queue.typed} may have" if queue else "a container may have"
     fine = True
     for kind in _kinds(ask):
         asked = kind.of(ask)
@@ -230,7 +230,7 @@ def _gang_findings(gang: _Gang) -> Iterator[Finding]:
     not_now = _not_now(gang, together, there)
     problem = None
     if not_now:
-        where = f" in queue {gang.queue.path}" if gang.queue else ""
+        where = f" in queue {gang.queue.typed}" if gang.queue else ""
         enough = sum(role.needed for role in gang.roles)
         waits = "for the rest" if enough == len(gang.asks) else f"for {enough} of them, and starts with what there is"
         sentence = f"Not all {len(gang.asks)} containers of the job fit now: {not_now}. It waits{where} {waits}."
@@ -299,11 +299,11 @@ def _over_share(asked: int, greatest: int, there: int, queue: Queue, label: str)
         return ""
     before_last = asked - greatest
     if part.max_percent < 100 and before_last >= there * part.max_percent / 100:
-        return f"queue {queue.path} may use {part.max_percent:g} %"
+        return f"queue {queue.typed} may use {part.max_percent:g} %"
     user_percent = part.capacity_percent * queue.user_limit_factor
     user_share = max(there * part.capacity_percent / 100, greatest) * queue.user_limit_factor
     if 0 < user_percent < 100 and before_last > user_share:
-        return f"one user of queue {queue.path} may use {user_percent:g} %"
+        return f"one user of queue {queue.typed} may use {user_percent:g} %"
     return ""
 
 

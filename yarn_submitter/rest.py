@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from yarn_submitter.errors import DeniedError, InternalError, Problem, UnreachableError, UsageError
-from yarn_submitter.facts import Amount, Label, Node, Pending, Queue, total
+from yarn_submitter.facts import Amount, Label, Node, Pending, Queue, total, typed_queue
 from yarn_submitter.hadoopconf import HadoopConf
 from yarn_submitter.readers import (
     activities,
@@ -44,7 +44,7 @@ class App:
         id: `application_..._0001`.
         name: As submitted.
         user: Its owner.
-        queue: Path of its queue.
+        queue: Its queue as users type it.
         state: NEW, SUBMITTED, ACCEPTED, RUNNING, FINISHED, FAILED or KILLED.
         final_status: UNDEFINED, SUCCEEDED, FAILED or KILLED.
         diagnostics: YARN's words.
@@ -307,7 +307,7 @@ def _app(data: Any) -> App:
         id=text(data, "id"),
         name=text(data, "name"),
         user=text(data, "user"),
-        queue=text(data, "queue"),
+        queue=typed_queue(text(data, "queue")),
         state=text(data, "state"),
         final_status=text(data, "finalStatus"),
         diagnostics=text(data, "diagnostics").strip(),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from am.contract.job import spec_dir
 from yarn_submitter.errors import Problem, SubmitterError, UsageError
-from yarn_submitter.facts import ClusterFacts, Queue
+from yarn_submitter.facts import ClusterFacts, Queue, typed_queue
 from yarn_submitter.findings import Finding
 from yarn_submitter.job import Job
 from yarn_submitter.preflight import label_of, with_instances
@@ -40,7 +40,7 @@ class Timeout:
 
 
 def move(job: Job, queue: str) -> tuple[str, str]:
-    """Move a job to another queue; return the paths of the queue before and the queue after.
+    """Move a job to another queue; return the queue before and the queue after, as users type them.
 
     Args:
         job: The job.
@@ -58,11 +58,11 @@ def move(job: Job, queue: str) -> tuple[str, str]:
     before, target = facts.queue(app.queue), facts.queue(queue)
     _refuse(queue_findings(queue, facts, user))
     if target is not None and target == before:
-        return target.path, target.path
+        return target.typed, target.typed
     for label in _labels(job):
         _refuse(label_findings(label, target, facts, user))
     after = site.resource_manager.move(job.application_id, target.path if target else queue)
-    return _path(before, app.queue), _path(facts.queue(after), after)
+    return _typed(before, app.queue), _typed(facts.queue(after), after)
 
 
 def _refuse(findings: Iterable[Finding]) -> None:
@@ -83,8 +83,8 @@ def _labels(job: Job) -> list[str]:
     return []
 
 
-def _path(queue: Queue | None, name: str) -> str:
-    return queue.path if queue else name
+def _typed(queue: Queue | None, name: str) -> str:
+    return queue.typed if queue else typed_queue(name)
 
 
 def prioritize(job: Job, priority: int) -> tuple[int, int]:

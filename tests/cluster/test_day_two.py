@@ -89,9 +89,9 @@ def test_a_live_job_is_moved_hurried_and_limited(typist: Typist, sandbox: Sandbo
     running.wait_line("[a:0] ready")
     (job,) = typist.type("list", "--name", "limited", "--json").json()["jobs"]
     moved = typist.type("move", "limited", "ml")
-    assert "moved from queue root.default to root.ml" in moved.out, moved.err
-    assert queue_of(sandbox, job["application_id"]) == "root.ml"
-    assert typist.type("show", "limited", "--json").json()["queue"] == "root.ml"
+    assert "moved from queue default to ml" in moved.out, moved.err
+    assert queue_of(sandbox, job["application_id"]) == "ml"
+    assert typist.type("show", "limited", "--json").json()["queue"] == "ml"
     hurried = typist.type("priority", "limited", "99", "--json").json()
     assert (hurried["priority_before"], hurried["priority"]) == (0, 10)
     later, sooner = (typist.type("timeout", "limited", text, "--json").json() for text in ("1h", "5s"))
@@ -115,7 +115,7 @@ def test_a_move_that_cannot_be(typist: Typist, sandbox: SandboxInfo) -> None:
         assert (refused.code, f"[{problem}]" in refused.err) == (64, True), refused.err
     other = typist.type("move", application_id, "prod", HADOOP_USER_NAME="somebody-else")
     assert other.code in (64, 77), other.err
-    assert queue_of(sandbox, application_id) == "root.default"
+    assert queue_of(sandbox, application_id) == "default"
     assert typist.type("kill", "stays").code == 0
 
 

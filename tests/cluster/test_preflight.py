@@ -94,7 +94,7 @@ def test_a_stopped_queue(typist: Typist, admin: Admin) -> None:
     admin.set_queue("ml", {"state": "STOPPED"})
     try:
         ended = typist.type(*job(SMALL, "--queue", "ml"), deadline_s=TOLD_S)
-        refused(ended, 64, "queue-stopped", "STOPPED", "choose one of these with --queue: root.default, root.prod")
+        refused(ended, 64, "queue-stopped", "STOPPED", "choose one of these with --queue: default, prod")
         assert re.search(r"^  ml +STOPPED ", typist.type("queues").out, re.MULTILINE)
     finally:
         admin.set_queue("ml", {"state": "RUNNING"})
@@ -106,7 +106,7 @@ def test_labels(typist: Typist, admin: Admin) -> None:
         unknown = typist.type(*job(SMALL, "--role_node_label", "a=red"), deadline_s=TOLD_S)
         refused(unknown, 64, "label-unknown", "the cluster has: gpu, ssd")
         foreign = typist.type(*job(SMALL, "--role_node_label", "a=ssd"), deadline_s=TOLD_S)
-        refused(foreign, 64, "label-denied", "root.default", "it gets nodes with: gpu")
+        refused(foreign, 64, "label-denied", "default", "it gets nodes with: gpu")
         empty = typist.type(*job(SMALL, "--role_node_label", "a=gpu"), deadline_s=TOLD_S)
         refused(empty, 64, "label-no-node", "job nodes")
     with admin.labels({"gpu": True}, "gpu"):

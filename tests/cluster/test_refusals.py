@@ -119,9 +119,9 @@ def test_a_file_on_the_cluster_that_is_not_there(typist: Typist) -> None:
 @pytest.mark.parametrize(
     ("queue", "user", "problem", "said"),
     [
-        ("nope", "", "queue-unknown", "root.default, root.ml"),
-        ("root", "", "queue-not-leaf", "root.default, root.ml"),
-        ("prod", "eve", "queue-denied", "choose one of these with --queue: root.default, root.ml\n"),
+        ("nope", "", "queue-unknown", "default, ml"),
+        ("root", "", "queue-not-leaf", "default, ml"),
+        ("prod", "eve", "queue-denied", "choose one of these with --queue: default, ml\n"),
     ],
 )
 def test_a_queue_that_takes_no_job(typist: Typist, queue: str, user: str, problem: str, said: str) -> None:

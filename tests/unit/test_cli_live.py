@@ -132,7 +132,7 @@ def picture(terminal: Terminal) -> list[str]:
 def test_a_job_from_its_queue_to_its_end(life: Life) -> None:
     """Stage, reason and tasks are redrawn in place, output scrolls above them whole, the tasks stay at the end."""
     terminal = life.follow(columns=100)
-    terminal.shows("accepted by YARN in queue root.default, ", ": waiting for resources", "ps:0")
+    terminal.shows("accepted by YARN in queue default, ", ": waiting for resources", "ps:0")
     assert picture(terminal)[1:] == [HEADER, "chief:0   NEW", "worker:0  NEW", "worker:1  NEW", "ps:0      NEW"]
     life.happens(STARTED, life.up("chief:0"), life.up("ps:0"), Waiting(2.5, "no node has room for worker:1"))
     terminal.shows("2 of 4 tasks up, ", ": no node has room for worker:1", "READY")
@@ -357,6 +357,6 @@ def test_the_stage_in_one_line(life: Life) -> None:
     assert stage(view, "", 0.5) == "submitted, 0 s"
     life.app["diagnostics"] = "a\n\x1b[2J b\tc"
     view = fold(view, [AppSeen(life.cluster.site().resource_manager.get_app(APP))])
-    assert stage(view, "", 65) == "accepted by YARN in queue root.default, 1 min 5 s: a  [2J b c"
+    assert stage(view, "", 65) == "accepted by YARN in queue default, 1 min 5 s: a  [2J b c"
     assert stage(fold(view, [STARTED]), "no room", 3) == "0 of 3 tasks up, 3 s: no room"
     assert stage(fold(view, [STARTED, GANG]), "no word from the agent", 3) == "running, 3 s"

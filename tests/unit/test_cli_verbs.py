@@ -138,8 +138,8 @@ def test_list(cluster: PretendCluster, typed: Any) -> None:
     assert (code, rows) == (
         0,
         [
-            ["application_1700000000000_0002", "a" * 30, "RUNNING", "root.default"],
-            [APP, "fit", "FAILED", "root.default"],
+            ["application_1700000000000_0002", "a" * 30, "RUNNING", "default"],
+            [APP, "fit", "FAILED", "default"],
         ],
     )
     for option in ("--all_users", "--all-users"):
@@ -157,7 +157,7 @@ def test_list_json_and_none(cluster: PretendCluster, typed: Any) -> None:
                 "application_id": APP,
                 "name": "fit",
                 "user": USER,
-                "queue": "root.default",
+                "queue": "default",
                 "state": "FAILED",
                 "started_s": 1_700_000_000.0,
                 "ended_s": 1_700_000_060.0,

@@ -50,7 +50,7 @@ def of_recorded(name: str, activities: str) -> list[str]:
             "queue-full",
             [
                 (
-                    "queue root.ml is full: 7 GiB, 8 vcores in use, at most 8 GiB, 8 vcores, 4 GPUs allowed (50 % of "
+                    "queue ml is full: 7 GiB, 8 vcores in use, at most 8 GiB, 8 vcores, 4 GPUs allowed (50 % of "
                     "the cluster; its share is 25 %, its maximum 50 %); the job waits for its ApplicationMaster, "
                     "512 MiB, 1 vcore"
                 ),
@@ -65,7 +65,7 @@ def of_recorded(name: str, activities: str) -> list[str]:
             "none",
             [
                 (
-                    "queue root.default has used up its share for ApplicationMasters: 512 MiB, 1 vcore of 192 MiB, "
+                    "queue default has used up its share for ApplicationMasters: 512 MiB, 1 vcore of 192 MiB, "
                     "1 vcore, 1 GPU in use; this job's needs 512 MiB, 1 vcore and starts when another job of the queue "
                     "ends"
                 ),
@@ -80,7 +80,7 @@ def of_recorded(name: str, activities: str) -> list[str]:
             "user-limit",
             [
                 (
-                    "root has reached the limit of one user in queue root.prod: 2560 MiB, 3 vcores in use, 2 GiB, "
+                    "root has reached the limit of one user in queue prod: 2560 MiB, 3 vcores in use, 2 GiB, "
                     "2 vcores, 1 GPU allowed; the job waits for 1 container of 1 GiB, 1 vcore"
                 ),
                 "YARN says: Queue hits user max-capacity limit",
@@ -159,7 +159,7 @@ def test_a_queue_above_is_full() -> None:
     found = reasons(
         Waits(app(queue="root.team.ml", pending=(ask(512),)), ClusterFacts((ROOT, team, ml), (node("n1", 8192),)))
     )
-    assert found[0].startswith("queue root.team is full: 4 GiB, 4 vcores in use, at most 4 GiB, 8 vcores allowed (50 %")
+    assert found[0].startswith("queue team is full: 4 GiB, 4 vcores in use, at most 4 GiB, 8 vcores allowed (50 %")
 
 
 def test_the_share_of_one_users_masters() -> None:
@@ -167,9 +167,7 @@ def test_the_share_of_one_users_masters() -> None:
     said = "[Sun Nov 22 21:55:33 +0000 2026] Application is added to the scheduler and is not yet activated. User's AM "
     said += "resource limit exceeded.  Details : AM Partition = <DEFAULT_PARTITION>;"
     found = reasons(Waits(app("ACCEPTED", pending=(ask(512),), said=said), ClusterFacts((ML,), (node("n1", 8192),))))
-    assert found[0].startswith(
-        "ada has used up what one user's ApplicationMasters may have in queue root.ml; this job's"
-    )
+    assert found[0].startswith("ada has used up what one user's ApplicationMasters may have in queue ml; this job's")
     assert "Details" not in found[1]
 
 

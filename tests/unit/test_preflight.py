@@ -27,9 +27,9 @@ def test_what_fits_is_fine(queue):
 @pytest.mark.parametrize(
     ("queue", "problem", "said"),
     [
-        ("nope", "queue-unknown", "root.default, root.ml.small, root.ml.train"),
-        ("ml", "queue-not-leaf", "choose one below it: root.ml.small, root.ml.train"),
-        ("root", "queue-not-leaf", "root.default"),
+        ("nope", "queue-unknown", "default, ml.small, ml.train"),
+        ("ml", "queue-not-leaf", "choose one below it: ml.small, ml.train"),
+        ("root", "queue-not-leaf", "default"),
         ("old", "queue-stopped", "STOPPED"),
     ],
 )
@@ -85,7 +85,7 @@ def test_a_wrong_label_hides_nothing():
 def test_a_label_names_who_reaches_it():
     """Who cannot reach a label is told which queues can, and which labels there are."""
     (found,) = told(MIXED, job(role("a", 1, GIB, node_label="gpu"), queue="far"))
-    assert found.next_step == "choose one of these with --queue: root.default"
+    assert found.next_step == "choose one of these with --queue: default"
     (found,) = told(MIXED, job(role("a", 1, GIB, node_label="red")))
     assert found.next_step == "choose one of gpu, ssd"
     lost = labelled(node("a", 4, 8), node("b", 8, 8, label="gpu", state="LOST"))
@@ -224,7 +224,7 @@ def test_a_queue_that_shuts_the_user_out(user, acls, refused):
     queues = (Queue("ml", "root.ml"), Queue("prod", "root.prod", submit_acls=acls))
     found = told(dataclasses.replace(TWO, queues=queues), job(queue="prod"), user)
     assert [problem.id for problem in found] == (["queue-denied"] if refused else [])
-    assert all(problem.next_step == "choose one of these with --queue: root.ml" for problem in found)
+    assert all(problem.next_step == "choose one of these with --queue: ml" for problem in found)
 
 
 def recorded(version: str, end: str = "") -> ClusterFacts:

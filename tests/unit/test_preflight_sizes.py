@@ -53,7 +53,7 @@ def test_limit_of_the_queue():
     """The scheduler's limit for a container counts when it is below the largest node; one without end is none."""
     facts = cluster(node("a", 64, 8), limit=Amount(4 * GIB, 8))
     (found,) = told(facts, job(role("worker", 1, 8 * GIB)))
-    assert found.sentence == "worker asks 8 GiB, a container in queue root.default may have 4 GiB."
+    assert found.sentence == "worker asks 8 GiB, a container in queue default may have 4 GiB."
     endless = cluster(limit=Amount(2**63 - 1, 2**63 - 1))
     assert answer(endless, job(role("worker", 1, 8 * GIB)), "memory").verdict == UNKNOWN
 
@@ -142,7 +142,7 @@ def test_what_fits_but_not_now_is_a_note():
     assert (found.verdict, found.problem and found.problem.id) == (NOTE, "gang-waits")
     assert found.problem
     assert "free are 2 GiB, 2 vcores on 2 nodes (at most 1 GiB, 1 vcore on one)" in found.problem.sentence
-    assert "It waits in queue root.default" in found.problem.sentence
+    assert "It waits in queue default" in found.problem.sentence
     used = dataclasses.replace(TWO.queues[1], max_percent=50.0, used_percent=40.0)
     found = answer(dataclasses.replace(TWO, queues=(used,)), job(), "together")
     assert found.problem
@@ -179,7 +179,7 @@ def test_an_elastic_role_needs_its_smallest_number_only(least, most, verdict):
     found = answer(facts, spec, "together")
     assert found.verdict == verdict
     if verdict == NOTE:
-        assert f"It waits in queue root.default for {least + 1} of them, and starts with" in found.problem.sentence
+        assert f"It waits in queue default for {least + 1} of them, and starts with" in found.problem.sentence
 
 
 def test_what_an_elastic_job_needs_is_told_by_its_smallest_number():

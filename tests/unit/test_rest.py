@@ -47,7 +47,7 @@ def test_app_running(version):
         app = ResourceManager(conf_for(server.url), "ada").get_app("application_1_0001")
     assert app is not None
     assert (app.state, app.final_status, app.ended) == ("ACCEPTED", "UNDEFINED", False)
-    assert (app.tags, app.priority, app.queue) == (("a", "b"), 3, "root.default")
+    assert (app.tags, app.priority, app.queue) == (("a", "b"), 3, "default")
     assert app.am_container.startswith("container_")
     assert app.am_node_http.startswith("localhost:")
     assert (app.allocated.memory_mib, app.allocated.vcores, app.allocated.others) == (128, 1, {GPU: 0})

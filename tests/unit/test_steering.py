@@ -61,21 +61,21 @@ def puts(cluster: PretendCluster) -> list[tuple[str, Any]]:
 @pytest.mark.parametrize("queue", ["ml", "root.ml"])
 def test_move(cluster: PretendCluster, typed: Any, queue: str) -> None:
     """YARN is asked with the path, and its answer is told; `job show` tells the new queue."""
-    said = f"job fit ({APP}) moved from queue root.default to root.ml\n"
+    said = f"job fit ({APP}) moved from queue default to ml\n"
     assert typed("move", "fit", queue) == (0, said, "")
     assert puts(cluster) == [("queue", {"queue": "root.ml"})]
-    assert json.loads(typed("show", JOB, "--json")[1])["queue"] == "root.ml"
+    assert json.loads(typed("show", JOB, "--json")[1])["queue"] == "ml"
 
 
 def test_move_json(cluster: PretendCluster, typed: Any) -> None:
     """Both queues by their paths."""
     document = json.loads(typed("move", JOB, "prod", "--json")[1])
-    assert document == {**IDS, "queue_before": "root.default", "queue": "root.prod"}
+    assert document == {**IDS, "queue_before": "default", "queue": "prod"}
 
 
 def test_a_move_to_where_it_is_changes_nothing(cluster: PretendCluster, typed: Any) -> None:
     """Said, and YARN is not asked."""
-    assert typed("move", JOB, "default") == (0, f"job fit ({APP}) is in queue root.default already\n", "")
+    assert typed("move", JOB, "default") == (0, f"job fit ({APP}) is in queue default already\n", "")
     assert puts(cluster) == []
 
 
@@ -85,7 +85,7 @@ def test_a_queue_that_takes_no_jobs(cluster: PretendCluster, typed: Any, queue: 
     code, out, err = typed("move", JOB, queue)
     assert (code, out) == (64, "")
     assert f"[{problem}]" in err
-    assert "root.ml" in err
+    assert "default, ml, prod" in err
     assert "--queue" not in err
     assert puts(cluster) == []
 
@@ -115,9 +115,9 @@ def test_a_queue_without_the_jobs_nodes(cluster: PretendCluster, typed: Any, wor
     limit_labels(cluster, "ml")
     code, out, err = typed("move", JOB, "ml")
     assert (code, out) == (64, "")
-    assert "Queue root.ml gets no nodes with label gpu. [label-denied]" in err
+    assert "Queue ml gets no nodes with label gpu. [label-denied]" in err
     assert "it gets nodes without a label only" in err
-    assert "next: choose one of these: root.default, root.prod" in err
+    assert "next: choose one of these: default, prod" in err
     assert puts(cluster) == []
     assert typed("move", JOB, "prod")[0] == 0
 
