@@ -272,9 +272,13 @@ def _with_task(snapshot: Snapshot, after: Task) -> Snapshot:
 
 
 def _all_again(snapshot: Snapshot) -> Snapshot:
-    """Return the job of a new ApplicationMaster: all containers are gone, every attempt that has begun is over."""
+    """Return the job of a new ApplicationMaster: all containers are gone, every attempt is over.
+
+    A task whose attempt had not begun as far as this is known gets a new one, too: the last moments of the agent before
+    may not have reached the store.
+    """
     done = [name for name, task in snapshot.tasks.items() if task.lone and task.state == states.SUCCEEDED]
-    behind = tuple(name for name, task in snapshot.tasks.items() if task.state != states.NEW and name not in done)
+    behind = tuple(name for name in snapshot.tasks if name not in done)
     tasks = {
         name: task if name in behind else dataclasses.replace(task, round=snapshot.round + 1)
         for name, task in snapshot.tasks.items()
