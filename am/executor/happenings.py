@@ -66,7 +66,14 @@ class Tried(typing.NamedTuple):
     missed: typing.Dict[str, str]
 
 
-Happening = typing.Union[wire.Orders, Ended, BeatsOver, Signalled, Carried, Tried]
+class Stalled(typing.NamedTuple):
+    """The command with this process id does nothing; `problem` is an id of docs/errors.md."""
+
+    pid: int
+    problem: str
+
+
+Happening = typing.Union[wire.Orders, Ended, BeatsOver, Signalled, Carried, Tried, Stalled]
 
 
 def say(sentence: str) -> None:

@@ -56,6 +56,7 @@ def prepare(plan: JobPlan, place: Place) -> Prepared:
         FailureError: It cannot be, or the source archive is broken.
     """
     log_dir = _log_directory(place.environment)
+    _expect_gpus(plan.role(place.role).resources.gpus, place.environment)
     alone = sum(role.instances for role in plan.roles) == 1
     with _finding_ports(plan, place):
         port, open_port = HeldPort(plan.port_range), None if alone else OpenPort(plan.port_range)
@@ -95,6 +96,18 @@ def _unpack(directory: str) -> None:
         unpack(os.path.join(directory, SOURCE_ARCHIVE), directory)
     except SourceError as error:
         raise FailureError(CODE_STAGING, "source-archive-broken", str(error)) from error
+
+
+def _expect_gpus(asked: int, environment: typing.Mapping[str, str]) -> None:
+    """Raise FailureError when the container sees fewer GPUs than were asked for."""
+    if not asked:
+        return
+    from am.executor.gpu import visible  # for tasks with GPUs only
+
+    seen = visible(environment)
+    if seen < asked:
+        sentence = f"The task asked for {asked} GPUs and sees {seen} on {environment.get('NM_HOST', 'its node')}."
+        raise FailureError(CODE_LOST, "gpu-missing", sentence)
 
 
 def _log_directory(environment: typing.Mapping[str, str]) -> str:

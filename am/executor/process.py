@@ -56,6 +56,7 @@ class Child:
         logs: typing.Tuple[str, str],
         on_exit: typing.Callable[[int], None],
     ) -> None:
+        self._logs = logs
         self._stderr_file = logs[1]
         shell = find_shell()
         with open(logs[0], "ab") as out, open(self._stderr_file, "ab") as err:
@@ -120,6 +121,15 @@ class Child:
         except OSError:
             return ""
 
+    def written(self) -> typing.Tuple[int, ...]:
+        """Return something that changes when the command writes."""
+        return tuple(os.stat(path).st_size for path in self._logs if os.path.exists(path))
+
+    def note(self, text: bytes) -> None:
+        """Add something to what the command wrote to stderr."""
+        with open(self._stderr_file, "ab") as file:
+            file.write(text)
+
     def _wait(self, on_exit: typing.Callable[[int], None]) -> None:
         # WNOWAIT leaves it a zombie: its number cannot be given to another process before `sweep`.
         try:
@@ -129,10 +139,11 @@ class Child:
         if ended is not None:
             on_exit(ended.si_status if ended.si_code == os.CLD_EXITED else 128 + ended.si_status)
 
-    def _others_alive(self) -> bool:
-        """Whether a process of the group runs that is not a zombie."""
+    def members(self) -> typing.List[int]:
+        """Return the processes of the group that run and are no zombies; the command's own first."""
+        found = []
         for name in os.listdir("/proc"):
-            if not name.isdigit() or int(name) == self.pid:
+            if not name.isdigit():
                 continue
             try:
                 with open(f"/proc/{name}/stat", "rb") as file:
@@ -140,8 +151,11 @@ class Child:
             except OSError:
                 continue
             if int(fields[2]) == self.pid and fields[0] not in {b"Z", b"X"}:
-                return True
-        return False
+                found.append(int(name))
+        return sorted(found, key=lambda pid: (pid != self.pid, pid))
+
+    def _others_alive(self) -> bool:
+        return any(pid != self.pid for pid in self.members())
 
     def _dismiss_guardian(self, words: bytes) -> None:
         with contextlib.suppress(OSError):

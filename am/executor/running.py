@@ -8,7 +8,8 @@ import time
 import typing
 
 from am.contract import wire
-from am.executor.happenings import CODE_TERMINATED, Ended, FailureError, say
+from am.contract.job import Limits
+from am.executor.happenings import CODE_LIMIT, CODE_TERMINATED, Ended, FailureError, Stalled, say
 from am.executor.inbox import Inbox
 from am.executor.process import Child, problem_of
 from am.executor.results import Results
@@ -49,53 +50,66 @@ class Running:
     Args:
         inbox: Tells its end, and what is ordered.
         start: Starts it; gets what is to be called with its exit code.
+        limits: Of the job.
 
     Attributes:
-        pid: Of the command.
+        child: Its process.
     """
 
-    def __init__(self, inbox: Inbox, start: Starter) -> None:
+    def __init__(self, inbox: Inbox, start: Starter, limits: Limits) -> None:
         self._inbox = inbox
-        self._child = start(lambda code: inbox.put(Ended(code)))
+        self._limits = limits
+        self.child = start(lambda code: inbox.put(Ended(code)))
         self._started = time.monotonic()
-        self._grace_s = 0.0
+        self._kill_at = NEVER
+        self._grace_s = LEFTOVER_GRACE_S
+        self._stopped: typing.Optional[wire.Orders] = None
+        self._stalled = ""
         self._sweeping: typing.Optional[threading.Thread] = None
-        self.pid = self._child.pid
 
     def watch(self, results: Results) -> End:
-        """Wait for the command's end, stopping it when that is ordered.
+        """Wait for the command's end, stopping it when that is ordered or it does nothing.
 
         Raises:
             Leave: The agent sends us away, or is silent; the command may run.
         """
-        child = self._child
-        kill_at = NEVER
-        killed = False
-        stopped: typing.Optional[wire.Orders] = None
         while True:
             results.look()
-            wake_at = min(kill_at, results.due_at)
+            wake_at = min(self._kill_at, results.due_at)
             happening = self._inbox.next(None if wake_at == NEVER else max(0.0, wake_at - time.monotonic()))
             now = time.monotonic()
             if isinstance(happening, Ended):
-                grace_s = LEFTOVER_GRACE_S if stopped is None else kill_at - now
-                self._grace_s = 0.0 if killed else max(0.0, grace_s)
-                tail = child.tail()
-                ran_s = NEVER if stopped is not None else now - self._started
-                return End(happening.code, tail, problem_of(happening.code, tail, ran_s), True)
+                return self._ended(happening.code, now)
+            if isinstance(happening, Stalled) and happening.pid == self.child.pid and self._stopped is None:
+                self._stalled = happening.problem
+                self._stop(now, self._limits.stop_grace_s)
             ending = self._inbox.ending
-            if ending is not None and ending is not stopped:
-                if stopped is None:
-                    child.signal(signal.SIGTERM)
-                stopped = ending
-                kill_at = min(kill_at, now + ending.grace_s)
-            if now >= kill_at:
-                child.signal(signal.SIGKILL)
-                killed, kill_at = True, NEVER
+            if ending is not None and ending is not self._stopped:
+                self._stopped = ending
+                self._stop(now, ending.grace_s)
+            if now >= self._kill_at:
+                self.child.signal(signal.SIGKILL)
+                self._grace_s, self._kill_at = 0.0, NEVER
+
+    def _stop(self, now: float, grace_s: float) -> None:
+        """Send TERM, once, and have KILL follow; a later order may only hurry it."""
+        if self._kill_at == NEVER and self._grace_s:
+            self.child.signal(signal.SIGTERM)
+        self._kill_at = min(self._kill_at, now + grace_s)
+
+    def _ended(self, code: int, now: float) -> End:
+        if self._kill_at != NEVER:
+            self._grace_s = max(0.0, self._kill_at - now)
+        tail = self.child.tail()
+        if self._stalled:
+            return End(CODE_LIMIT, tail, self._stalled, True)
+        if self._stopped is not None:
+            return End(code, tail, problem_of(code, tail, NEVER), True)
+        return End(code, tail, problem_of(code, tail, now - self._started), True)
 
     def begin_sweep(self) -> None:
         """End what the command left behind, within what is left of its grace, in a thread."""
-        self._sweeping = threading.Thread(target=self._child.sweep, args=(self._grace_s,), name="sweep", daemon=True)
+        self._sweeping = threading.Thread(target=self.child.sweep, args=(self._grace_s,), name="sweep", daemon=True)
         self._sweeping.start()
 
     def end_sweep(self) -> None:
@@ -105,4 +119,4 @@ class Running:
 
     def kill(self) -> None:
         """End all of it now."""
-        self._child.sweep(0)
+        self.child.sweep(0)

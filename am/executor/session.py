@@ -10,12 +10,13 @@ for the command's end, and carrying files. Signals come through the same inbox.
 
 from __future__ import annotations
 
+import dataclasses
 import traceback
 import typing
 
 from am import runtimes
 from am.contract import wire
-from am.contract.job import JobPlan
+from am.contract.job import JobPlan, RolePlan
 from am.executor import carrying
 from am.executor.environment import GENERIC, Surroundings, Task, Topology, child_environment, write_hosts
 from am.executor.happenings import CODE_BUG, CODE_LOST, FailureError, Leave, Tried, say
@@ -29,6 +30,7 @@ from am.executor.running import STOPPED_BEFORE, End, Running
 if typing.TYPE_CHECKING:
     from am.executor.probing import Probing
     from am.executor.rendezvous_store import RendezvousStore
+    from am.executor.stalls import Watchdog
 
 
 class Session:
@@ -161,12 +163,38 @@ class Session:
             if runtimes.releases_port(plan, task.role):
                 prepared.port.release()
             self._serve_store(task, topology)
-            running = self._running = Running(self._inbox, start)
+            running = self._running = Running(self._inbox, start, plan.limits)
         except (OSError, ValueError) as error:
             sentence = f"The command of {task.name} cannot be started: {error}."
             raise FailureError(CODE_LOST, "task-cannot-start", sentence) from error
-        self._reporter.tell_pid(running.pid)
-        return running.watch(results)
+        self._reporter.tell_pid(running.child.pid)
+        watchdog = self._watchdog(plan.role(task.role), running.child, environment)
+        try:
+            return running.watch(results)
+        finally:
+            if watchdog is not None:
+                watchdog.close()
+
+    def _watchdog(
+        self, role: RolePlan, child: Child, environment: typing.Mapping[str, str]
+    ) -> typing.Optional[Watchdog]:
+        """Return who notices that the command does nothing; None where nobody wants to know.
+
+        What serves others (an untracked role: a parameter server) may be silent as long as it likes.
+        """
+        limits = dataclasses.replace(
+            self._plan.limits,
+            stall_s=self._plan.limits.stall_s if role.tracked else 0,
+            gpu_idle_s=self._plan.limits.gpu_idle_s if role.resources.gpus else 0,
+        )
+        if not limits.stall_s and not limits.gpu_idle_s:
+            return None
+        from am.executor import gpu, stalls  # for jobs with such limits only
+
+        def readings() -> typing.Optional[typing.Sequence[int]]:
+            return gpu.utilization(environment) if role.resources.gpus else None
+
+        return stalls.Watchdog(child, limits, readings, environment, self._inbox.put)
 
     def _serve_store(self, task: Task, topology: Topology) -> None:
         """Serve the store at which the processes of the framework meet, if this task is the one that does."""
