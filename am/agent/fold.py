@@ -176,6 +176,8 @@ def _(event: TaskRestarting, snapshot: Snapshot) -> Snapshot:
         restarts=snapshot.restarts + (alone and event.counted),
         free_restarts=snapshot.free_restarts + (alone and not event.counted),
     )
+    if not snapshot.registered and not snapshot.topology:  # nothing is held any more
+        snapshot = dataclasses.replace(snapshot, first_registered_s=None)
     if task.name in {snapshot.blamed, snapshot.failed}:
         failed = sorted((each for each in snapshot.tasks.values() if each.failed), key=_ended_s)
         blamed = [each.name for each in failed if not each.forgiven]
