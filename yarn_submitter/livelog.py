@@ -9,12 +9,17 @@ from collections.abc import Callable, Collection
 from yarn_submitter.errors import SubmitterError
 from yarn_submitter.nodemanager import NodeManager
 
-FILES = ("stdout", "stderr")
 # The NodeManager's log server can only be asked again and again; output half a second old is live enough to read.
 _PAUSE_S = 0.4
 _FAILURES_TOLD = 5
 _DRAIN_S = 5.0
 Tail = tuple[threading.Thread, threading.Event]  # one that runs follow_output, and what ends it
+
+
+def files_of(attempt: int) -> tuple[str, str]:
+    """Return the names under which an attempt's output lies in its container (am/executor/process.py)."""
+    ending = f".{attempt}" if attempt > 1 else ""
+    return f"stdout{ending}", f"stderr{ending}"
 
 
 class LogTail:
@@ -61,13 +66,14 @@ def follow_output(
     ended: threading.Event,
     emit: Callable[[str], None],
     note: Callable[[str], None] = lambda _sentence: None,
+    attempt: int = 1,
 ) -> None:
-    """Emit a task's output line by line until `ended` is set and all that was written until then has been emitted.
+    """Emit an attempt's output line by line until `ended` is set and all that was written until then has been emitted.
 
     `note` is told, once, why nothing can be read for a while.
     """
     failures = 0
-    tails = {name: LogTail(nodes, node_http, container_id, name) for name in FILES}
+    tails = {name: LogTail(nodes, node_http, container_id, name) for name in files_of(attempt)}
     last_round = False
     while True:
         try:

@@ -74,23 +74,26 @@ def follow(job: Job, wish: str) -> Iterator[LogLine]:
 
 
 class _Tails:
-    """One thread for each task whose output is wanted, from its start to its end."""
+    """One thread for each attempt whose output is wanted, from its start to its end."""
 
     def __init__(self, job: Job, wish: str, said: queue.SimpleQueue[LogLine | JobView | Exception]) -> None:
         self._nodes = NodeManager(job.site.user)
         self._wish = wish
         self._said = said
-        self._running: dict[str, Tail] = {}
+        self._running: dict[tuple[str, int], Tail] = {}
 
     def see(self, view: JobView) -> None:
         """Start and end what the job's new view asks for."""
         for task in view.tasks.values():
+            for earlier in task.earlier:
+                if (earlier.task, earlier.attempt) in self._running:
+                    self._running[earlier.task, earlier.attempt][1].set()
             if not task.container_id or task.state == states.READY or not wanted(task.task, self._wish):
                 continue
-            if task.container_id not in self._running:
+            if (task.task, task.attempt) not in self._running:
                 self._start(task)
             if task.state in states.TASK_ENDED:
-                self._running[task.container_id][1].set()
+                self._running[task.task, task.attempt][1].set()
 
     def _start(self, task: TaskView) -> None:
         ended = threading.Event()
@@ -99,9 +102,11 @@ class _Tails:
             self._said.put(LogLine(task.task, line))
 
         where = (self._nodes, task.node_http, task.container_id, ended, emit)
-        thread = threading.Thread(target=follow_output, args=where, name=f"output of {task.task}", daemon=True)
+        attempt = {"attempt": task.attempt}
+        name = f"output of {task.task}"
+        thread = threading.Thread(target=follow_output, args=where, kwargs=attempt, name=name, daemon=True)
         thread.start()
-        self._running[task.container_id] = (thread, ended)
+        self._running[task.task, task.attempt] = (thread, ended)
 
     def end(self) -> None:
         """Let each thread emit what has been written until now and end."""

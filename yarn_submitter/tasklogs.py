@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from yarn_submitter.errors import LimitError, Problem, SubmitterError
 from yarn_submitter.job import Job
-from yarn_submitter.livelog import FILES
+from yarn_submitter.livelog import files_of
 from yarn_submitter.nodemanager import NodeManager
+from yarn_submitter.rest import App
 from yarn_submitter.tfile import StoreFile, aggregated, read_container_logs
 
 AGENT = "agent"
@@ -23,21 +24,44 @@ _PAUSE_S = 0.3
 
 @dataclass(frozen=True)
 class Source:
-    """Where a task's logs are: its container, its NodeManager, the files that are its own."""
+    """Where the logs of one attempt of a task are: its container, its NodeManager, the files that are its own."""
 
     task: str
     container_id: str
     node_http: str
-    files: tuple[str, ...] = FILES
+    files: tuple[str, ...] = files_of(1)
+    attempt: int = 1
+    host: str = ""
 
 
 def sources(job: Job) -> list[Source]:
-    """Return what there is to read: every task that had a container, then the agent."""
+    """Return what there is to read: every attempt of every task that had a container, in order, then the agent.
+
+    Of the agent each ApplicationMaster counts as an attempt.
+    """
     view, _ = job.view()
-    found = [Source(task.task, task.container_id, task.node_http) for task in view.tasks.values() if task.container_id]
-    if view.app is not None and view.app.am_container:
-        found.append(Source(AGENT, view.app.am_container, view.app.am_node_http, _AGENT_FILES))
-    return found
+    found = [
+        Source(one.task, one.container_id, one.node_http, files_of(one.attempt), one.attempt, one.host)
+        for task in view.tasks.values()
+        for one in task.attempts
+        if one.container_id
+    ]
+    return [*found, *_agents(job, view.app)]
+
+
+def _agents(job: Job, app: App | None) -> list[Source]:
+    """Return the ApplicationMasters, beside which the agent ran; YARN is asked for those before the newest."""
+    if app is None or not app.am_container:
+        return []
+    newest = Source(AGENT, app.am_container, app.am_node_http, _AGENT_FILES, max(1, app.am_attempt))
+    if newest.attempt == 1:
+        return [newest]
+    earlier = [
+        Source(AGENT, one.container_id, one.node_http, _AGENT_FILES, one.number)
+        for one in job.site.resource_manager.app_attempts(job.application_id)
+        if one.container_id and one.container_id != app.am_container
+    ]
+    return [*sorted(earlier, key=lambda source: source.attempt), newest]
 
 
 def read(job: Job, source: Source) -> Iterator[tuple[str, str]]:
@@ -46,22 +70,25 @@ def read(job: Job, source: Source) -> Iterator[tuple[str, str]]:
     Raises:
         LimitError: The logs have left the NodeManager and are not aggregated within a deadline.
     """
-    contents = _from_node(job, source) or _from_store(job, source)
+    contents = _from_node(job, source)
+    if contents is None:
+        contents = _from_store(job, source)
     for name in source.files:
         if name in contents:
             yield name, contents[name].decode(errors="replace")
 
 
-def _from_node(job: Job, source: Source) -> dict[str, bytes]:
+def _from_node(job: Job, source: Source) -> dict[str, bytes] | None:
+    """Return the logs that lie on the node, None when it has none of the container (any more)."""
     nodes = NodeManager(job.site.user)
     try:
         if not nodes.log_files(source.node_http, source.container_id):
-            return {}
+            return None
         slices = {
             name: nodes.read_log(source.node_http, source.container_id, name, _MOST_BYTES) for name in source.files
         }
     except SubmitterError:
-        return {}  # the node is gone: the aggregated file is what is left
+        return None  # the node is gone: the aggregated file is what is left
     return {name: piece.data for name, piece in slices.items() if piece is not None}
 
 

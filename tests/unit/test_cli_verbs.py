@@ -201,8 +201,8 @@ def test_logs_json(cluster: PretendCluster, typed: Any) -> None:
         "schema": 1,
         "id": JOB,
         "logs": [
-            {"task": "chief:0", "file": "stdout", "lines": ["three"]},
-            {"task": "chief:0", "file": "stderr", "lines": ["no"]},
+            {"task": "chief:0", "attempt": 1, "file": "stdout", "lines": ["three"]},
+            {"task": "chief:0", "attempt": 1, "file": "stderr", "lines": ["no"]},
         ],
     }
 
