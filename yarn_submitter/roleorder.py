@@ -18,7 +18,13 @@ def read_order(items: Iterable[Given], faults: Faults) -> tuple[str, ...]:
             name, colon, state = (part.strip() for part in text.partition(":"))
             if colon and state.lower() != SUCCEEDED:
                 sentence = f"{item.source}: {shown(state)} is not known."
-                faults.add("value-unknown", sentence, valid_words(state, (SUCCEEDED,)), f"write {name}:{SUCCEEDED}, or {name}", at=item)
+                faults.add(
+                    "value-unknown",
+                    sentence,
+                    valid_words(state, (SUCCEEDED,)),
+                    f"write {name}:{SUCCEEDED}, or {name}",
+                    at=item,
+                )
             elif text.strip():
                 found[f"{name}:{SUCCEEDED}" if colon else name] = None
     return tuple(found)
@@ -35,14 +41,14 @@ def renamed(order: Iterable[str], name_of: Callable[[str], str]) -> tuple[str, .
 
 
 def check_order(
-    order: Mapping[str, tuple[str, ...]], places: Mapping[str, Given], endless: Iterable[str], faults: Faults
+    order: Mapping[str, tuple[str, ...]], places: Mapping[str, Given], unsure: Mapping[str, str], faults: Faults
 ) -> None:
     """Note roles that wait for what cannot be.
 
     Args:
         order: Role -> what it depends on; every role that has tasks.
         places: Role -> where that is said, for those that depend on any.
-        endless: Roles that run until the job ends.
+        unsure: Roles whose good end nobody may wait for -> why, as the end of a sentence.
         faults: Takes what is wrong.
     """
     for name, words in order.items():
@@ -53,8 +59,8 @@ def check_order(
                 sentence = f"{at.source}: role {name} depends on {shown(other)}, and the job has no such role."
                 others = valid_words(other, [role for role in order if role != name], "other roles")
                 faults.add("role-unknown", sentence, others, at=at)
-            elif word != other and other in endless:
-                sentence = f"{at.source}: role {name} waits for {other} to succeed, which runs until the job ends."
+            elif word != other and other in unsure:
+                sentence = f"{at.source}: role {name} waits for {other} to succeed, which {unsure[other]}."
                 step = f"write {other}: then {name} starts when {other} runs"
                 faults.add("role-never-succeeds", sentence, "", step, at=at)
     _check_circle(order, places, faults)

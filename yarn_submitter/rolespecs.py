@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from am.contract.job import STARTS, TOGETHER
+from am.contract.job import IGNORE, STARTS, TOGETHER
 from yarn_submitter.frameworks import (
     FRAMEWORK,
     check_counts,
@@ -98,7 +98,10 @@ class RoleReader:
             self.faults.add("no-roles", "The job has no task.", "", "give --num_workers or --role")
         places = {name: texts[name].texts["depends_on"][0] for name, role in found.items() if role.depends_on}
         depends_on = {name: role.depends_on for name, role in found.items()}
-        check_order(depends_on, places, endless_roles(self.rules), self.faults)
+        unsure = dict.fromkeys(endless_roles(self.rules), "runs until the job ends")
+        ignored = [name for name, role in found.items() if IGNORE in (role.on_failure, role.on_loss)]
+        unsure.update(dict.fromkeys(ignored, "may fail and never do so while the job goes on (ignore)"))
+        check_order(depends_on, places, unsure, self.faults)
         check_counts(self.rules, {name: role.instances for name, role in found.items()}, self.faults)
         if sum(role.instances for role in found.values()) > MOST_TASKS:
             sentence = f"All roles together have more than {MOST_TASKS} tasks."

@@ -11,7 +11,7 @@ from hypothesis import configuration, given, settings
 from hypothesis import strategies as st
 from language_world import in_yaml
 
-from am.contract.job import AFTER_FAILURE, STARTS
+from am.contract.job import AFTER_FAILURE, IGNORE, STARTS
 from yarn_submitter.argv import known_option, read_argv
 from yarn_submitter.given import Faults, Given
 from yarn_submitter.load import load
@@ -178,7 +178,8 @@ def jobs(draw: st.DrawFn) -> JobSpec:
     names = draw(st.lists(NAMES, min_size=1, max_size=3, unique=True))
     found = tuple(draw(roles(name)) for name in names)
     if len(found) > 1:
-        order = draw(st.sampled_from([(), (names[0],), (f"{names[0]}:succeeded",), tuple(names[:-1])]))
+        ended = [] if IGNORE in (found[0].on_failure, found[0].on_loss) else [(f"{names[0]}:succeeded",)]
+        order = draw(st.sampled_from([(), (names[0],), tuple(names[:-1]), *ended]))
         found = (*found[:-1], dataclasses.replace(found[-1], depends_on=order))
     links = st.builds(
         lambda label, role, port: Quicklink(label, "https", f"{role.name}:{role.instances - 1}", port),

@@ -217,6 +217,11 @@ def test_the_order_of_starts() -> None:
             "role-never-succeeds",
             ["role worker waits for ps to succeed", "write ps:"],
         ),
+        (
+            [*GENERIC, *role("a", on_loss="ignore"), *role("b", depends_on="a:succeeded")],
+            "role-never-succeeds",
+            ["role b waits for a to succeed, which may fail and never do so"],
+        ),
         ([*GENERIC, *role("a"), *role("b", depends_on="a:done")], "value-unknown", ["'done'", "valid: succeeded"]),
     ],
 )
