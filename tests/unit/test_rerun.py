@@ -25,9 +25,19 @@ from yarn_submitter.submit import submit
 BASE = f"/user/{USER}/.yarn-submitter"
 WORDS = [
     *["--name", "fit", "--framework", "generic", "--input_path", "data", "--src", "src", "--conf", "dfs.replication=1"],
-    *["--role", "worker:instances=2,memory=1G,gpu=1", "--role_cmd", "worker=fit '<ys:id>'", "--role_env", "worker=A=b"],
+    *[
+        "--role",
+        "worker:instances=1:2,memory=1G,gpu=1",
+        "--role_cmd",
+        "worker=fit '<ys:id>'",
+        "--role_env",
+        "worker=A=b",
+    ],
     *["--localization", "env.tar.gz#archive:./env", "--role_localization", "worker=data:./copy"],
     *["--localization", "hdfs://nn:9000/remote:./far", "--secret", "./key=@key", "--max_runtime", "1h"],
+    *["--role", "after:memory=1G", "--role_cmd", "after=run", "--role_depends_on", "after=worker:succeeded"],
+    *["--role_on_loss", "worker=fatal", "--role_start", "after=first-come", "--max_restarts", "2"],
+    *["--am_attempts", "3", "--port_range", "20000-20999", "--stop_grace", "5s", "--gang_tries", "0"],
     *["--quicklink", "UI=http://worker-0:80", "--checkpoint_path", "/ckpt"],
 ]
 
@@ -91,14 +101,15 @@ def test_the_same_job_without_its_files(cluster: PretendCluster, job: Job, tmp_p
     known = {"id": new_id, "job_dir": new.job_dir, "agent_ports": new.agent_ports}
     moved = {"saved_model_path": new.saved_model_path}
     assert new == dataclasses.replace(job.plan, **known, **moved)
-    assert new.limits == Limits(gang_hold_s=7, lifetime_s=3600)
+    assert new.limits == Limits(gang_hold_s=7, lifetime_s=3600, stop_grace_s=5)
+    assert (new.max_restarts, new.max_attempts, new.port_range) == (2, 3, (20000, 20999))
 
 
 def test_preflight_sees_the_cache(job: Job, cluster: PretendCluster) -> None:
     """In place of local paths stand the objects; what is left is what has to be sent."""
     rerun = prepare(job)
     cached = f"hdfs://nn:9000{BASE}/cache/"
-    (role,) = rerun.checked.roles
+    role = next(role for role in rerun.checked.roles if role.name == "worker")
     seen = [item.remote for item in (*rerun.checked.localizations, *role.localizations)]
     assert rerun.files == {}
     assert rerun.checked.input_path.startswith(cached)
@@ -134,10 +145,11 @@ def test_what_is_gone_or_changed_is_told_at_once(cluster: PretendCluster, job: J
 
 def test_another_name_and_other_limits(cluster: PretendCluster, job: Job) -> None:
     """The name, and what the command line sets; the file of settings does not change what the job had."""
-    site = open_site("", cluster.environ, ["limits.gang_hold_s=9"])
+    site = open_site("", cluster.environ, ["limits.gang_hold_s=9", "limits.stop_grace_s=6"])
     rerun = prepare(dataclasses.replace(job, site=site), "again")
     assert (rerun.planned.spec.name, rerun.planned.job["name"]) == ("again", "again")
-    assert rerun.planned.job["limits"]["gang_hold_s"] == 9
+    limits = rerun.planned.job["limits"]
+    assert (limits["gang_hold_s"], limits["stop_grace_s"]) == (9, 6)
     site = open_site("", {**cluster.environ, "YARN_SUBMITTER_LIMITS_GANG_HOLD_S": "8"})
     assert prepare(dataclasses.replace(job, site=site)).planned.job["limits"]["gang_hold_s"] == 7
 
