@@ -12,6 +12,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,8 @@ TORCH_PACKAGES = ("python3-torch", "python3-venv")
 HOROVOD_PACKAGES = ("libtorch-dev", "pybind11-dev", "cmake", "g++")
 # Debian's PyTorch is of the time of these; a newer scipy wants a newer numpy than Debian's.
 BESIDE_TORCH = ("scikit-learn<1.5", "scipy<1.12")
+# Not that of the tests' own virtualenv, which may be a copy: what is packed is kept for this interpreter.
+PYTHON = os.path.realpath(Path(sys.base_prefix) / "bin" / "python3")
 HOROVOD_BUILD = {
     "CPATH": "/usr/include/pybind11",
     "MAKEFLAGS": "-j2",
@@ -54,13 +57,13 @@ def tensorflow_archive(sandbox: str) -> Path:
 @functools.cache
 def jax_archive() -> Path:
     """Return an archive with JAX for CPUs and scikit-learn."""
-    return cached_env(Requirements(JAX), progress=print)
+    return cached_env(Requirements(JAX, python=PYTHON), progress=print)
 
 
 @functools.cache
 def mxnet_archive() -> Path:
     """Return an archive with MXNet and scikit-learn."""
-    return cached_env(Requirements(MXNET), progress=print)
+    return cached_env(Requirements(MXNET, python=PYTHON), progress=print)
 
 
 @functools.cache

@@ -162,11 +162,13 @@ def test_every_job_run_of_the_page_is_a_job(tmp_path: Path, monkeypatch: pytest.
     """Each `job run` of examples/README.md is read without a fault, and its commands name programs that are there."""
     (tmp_path / "examples").symlink_to(EXAMPLES)
     (tmp_path / "build" / "quickstart").mkdir(parents=True)
-    (tmp_path / "build" / "quickstart" / "env.tar.gz").write_bytes(b"")
+    for archive in ("quickstart/env", "mxnet", "jax"):
+        (tmp_path / "build" / f"{archive}.tar.gz").write_bytes(b"")
     monkeypatch.chdir(tmp_path)
     runs = [words[2:] for words in commands((EXAMPLES / "README.md").read_text()) if words[1] == "run"]
     specs = [load(words)[0] for words in runs]
-    assert [spec.name for spec in specs] == ["digits", "classic", "pi"]
+    names = ["digits", "classic", "mirrored", "ddp", "torchrun", "elastic", "mxnet", "horovod", "jax", "pi", "primes"]
+    assert [spec.name for spec in specs] == names
     for spec in specs:
         for role in spec.roles:
             program = next(word for word in shlex.split(role.command) if word.endswith(".py"))
@@ -184,9 +186,13 @@ def test_the_quickstart_trains_as_the_page_says(checkout: Path, monkeypatch: pyt
     assert ours.localizations == theirs.localizations
 
 
-@pytest.mark.parametrize("program", ["digits/train.py", "classic/train.py", "generic/pi.py"])
+PROGRAMS = sorted(path.relative_to(EXAMPLES).as_posix() for path in EXAMPLES.glob("*/*.py"))
+NOT_TRAINING = ("digits/quickstart.py", "api/five_jobs.py")
+
+
+@pytest.mark.parametrize("program", [program for program in PROGRAMS if program not in NOT_TRAINING])
 def test_a_training_program_is_short_and_knows_nothing_of_us(program: str) -> None:
-    """Below 150 lines; it imports the standard library, TensorFlow, numpy and scikit-learn, and nothing else."""
+    """Below 150 lines; it imports the standard library, its framework, numpy and scikit-learn, and nothing else."""
     text = (EXAMPLES / program).read_text()
     assert len(text.splitlines()) < 150
     names: set[str] = set()
@@ -195,7 +201,9 @@ def test_a_training_program_is_short_and_knows_nothing_of_us(program: str) -> No
             names |= {alias.name.split(".")[0] for alias in node.names}
         if isinstance(node, ast.ImportFrom):
             names.add(str(node.module).split(".")[0])
-    others = {"tensorflow", "numpy", "sklearn"} if "train" in program else set()
+    frameworks = {"pytorch": {"torch"}, "horovod": {"torch", "horovod"}, "mxnet": {"mxnet"}, "jax": {"jax"}}
+    framework = frameworks.get(program.split("/", maxsplit=1)[0], {"tensorflow"})
+    others = {"numpy", "sklearn", *framework} if "train" in program else set()
     assert names <= others | set(sys.stdlib_module_names)
 
 
@@ -228,3 +236,30 @@ def test_the_two_roles_of_pi_find_each_other(tmp_path: Path) -> None:
     result = json.loads((tmp_path / "pi.json").read_text())
     assert result["darts"] == 40000
     assert abs(result["pi"] - 3.14159) < 0.1
+
+
+def test_a_leader_finds_its_counters_in_the_file_of_hosts(tmp_path: Path) -> None:
+    """A leader and two counters, as plain processes with a file of hosts, count every prime once."""
+    with socket.socket() as first, socket.socket() as second:
+        first.bind(("127.0.0.1", 0))
+        second.bind(("127.0.0.1", 0))
+        ports = [held.getsockname()[1] for held in (first, second)]
+    hosts = tmp_path / "hosts"
+    hosts.write_text("127.0.0.1:1 leader 0\n" + "".join(f"127.0.0.1:{ports[n]} counter {n}\n" for n in (0, 1)))
+    tasks = []
+    for role, index in (("counter", "0"), ("leader", "0"), ("counter", "1")):
+        environment = {"HOSTS_FILE": str(hosts), "JOB_NAME": role, "TASK_INDEX": index, "OUTPUT_DIR": str(tmp_path)}
+        command = [sys.executable, str(EXAMPLES / "hosts" / "primes.py"), "--below", "50000"]
+        started = subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        tasks.append(started)
+    try:
+        for task in tasks:
+            said, _ = task.communicate(timeout=60)
+            assert task.returncode == 0, said
+    finally:
+        for task in tasks:
+            task.kill()
+            task.wait()
+    assert json.loads((tmp_path / "primes.json").read_text()) == {"primes": 5133, "below": 50000, "counters": 2}
