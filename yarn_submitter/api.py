@@ -201,7 +201,7 @@ def list_jobs(
         live: Only those that have not ended.
         warn: As for `attach`.
     """
-    from yarn_submitter.job import ours, state_of
+    from yarn_submitter.job import ours, settled, state_of
     from yarn_submitter.rest import LIVE
     from yarn_submitter.site import open_site
 
@@ -216,7 +216,7 @@ def list_jobs(
     )
     return [
         ListedJob(job_id, app.id, app.name, app.user, app.queue, state_of(app), app.started_s, app.finished_s)
-        for job_id, app in ours(found)
+        for job_id, app in settled(site, ours(found))
     ]
 
 

@@ -12,7 +12,9 @@ from typing import Any
 from yarn_submitter.caps import over_caps
 from yarn_submitter.envpack.check import archive_problems, inspect_archive
 from yarn_submitter.errors import DeniedError, Problem, SubmitterError, UsageError
+from yarn_submitter.facts import ClusterFacts
 from yarn_submitter.findings import NOTE, REFUSED, Finding
+from yarn_submitter.job import ours, settled
 from yarn_submitter.localfiles import LocalFile, tree_members
 from yarn_submitter.preflight import image_of, judge, with_instances
 from yarn_submitter.preflight_places import HOME, INPUT, LOCALIZATION, OUTPUT, Want
@@ -121,12 +123,21 @@ def check(spec: JobSpec, files: Mapping[str, LocalFile], site: Site) -> Checked:
     facts = start(lambda: ask(site.conf, site.user, questions))  # while the archives are read
     own = Checked(tuple(_own_findings(spec, files, site)))
     try:
-        there = judge(spec, wants, facts.result(), site.user if site.conf.acls else "")
+        there = judge(spec, wants, _without_ended(facts.result(), site), site.user if site.conf.acls else "")
     except SubmitterError as error:
         if not own.problems:
             raise
         raise UsageError(*own.problems, *error.problems) from error
     return Checked((*own.answers, *there))
+
+
+def _without_ended(facts: ClusterFacts, site: Site) -> ClusterFacts:
+    """Return the facts without the namesakes that live on only to repeat their verdict."""
+    if not facts.namesakes:
+        return facts
+    found = [site.resource_manager.get_app(app_id) for app_id in facts.namesakes]
+    living = [app.id for _, app in settled(site, ours([app for app in found if app])) if not app.ended]
+    return dataclasses.replace(facts, namesakes=tuple(living))
 
 
 def _wants(spec: JobSpec, files: Mapping[str, LocalFile], site: Site) -> list[Want]:

@@ -27,6 +27,7 @@ from yarn_submitter.store import Store
 # How often the ResourceManager is asked while no agent can be listened to: it has no events to offer.
 _PAUSE_S = 0.3
 _READERS = 8
+_NEWEST = 5  # of a history's segments: a verdict is in its last ones
 _HOLD_S = wire.MAX_HOLD_S
 # A ResourceManager that restarts or hands over to its standby is away for less than this.
 PATIENCE_S = 60.0
@@ -76,6 +77,7 @@ class Feed:
         self._patience_s = patience_s
         self._access: dict[str, str] | None = None
         self._segments: dict[str, list[Event | None]] = {}
+        self._attempt = 0  # of the ApplicationMaster beside which the agent of `door` runs
 
     def follow(self) -> Iterator[Item]:
         """Yield everything from the job's beginning until its verdict, waiting for what is to come.
@@ -83,12 +85,16 @@ class Feed:
         Raises:
             UnreachableError: Neither agent nor cluster has answered for `patience_s`.
         """
-        seen, last_app, pause = 0, None, threading.Event()
+        seen, last_app, pause, agent = 0, None, threading.Event(), 0
         patience = _Patience(self._patience_s)
         while True:
             try:
                 app = self._app()
                 door = self.door() if app is not None and app.state == "RUNNING" else None
+                if door is not None and self._attempt != agent:
+                    # A new agent numbers its events after those that reached the store before it.
+                    self._recorded()
+                    seen, agent = (self._count_until(self._attempt - 1) if agent else seen), self._attempt
                 rest = list(self._rest(seen, app)) if app is None or app.ended else None
             except UnreachableError as error:
                 yield from patience.cluster_silent(error)
@@ -144,12 +150,17 @@ class Feed:
                     self._segments[name] = list(_parse(content.decode(errors="replace").splitlines()))
         return [event for _, name in segments for event in self._segments[name]]
 
+    def _count_until(self, attempt: int) -> int:
+        """Return how many of the events that were read were recorded beside an ApplicationMaster or those before it."""
+        return sum(len(found) for name, found in self._segments.items() if _segment_key(name)[0] <= attempt)
+
     def door(self) -> AgentDoor | None:
         """Return the way to the job's agent, or None when it has not said yet how it is reached."""
         agent_file = contract.agent_file(self._job_dir)
         if self._store.status(agent_file) is None:
             return None
         agent = json.loads(self._store.read(agent_file))
+        self._attempt = int(agent.get("attempt", 1))
         if self._access is None:
             self._access = json.loads(self._store.read(contract.access_file(self._job_dir)))
         return AgentDoor(agent["host"], int(agent["port"]), self._access["certificate"], self._access["client_token"])
@@ -185,14 +196,30 @@ class Feed:
                 seen += 1
                 yield seen, event
         with contextlib.suppress(UnreachableError):  # the next question to the cluster tells that
-            yield from enumerate(self._recorded()[seen:], seen + 1)
+            recorded = self._recorded()[: self._count_until(self._attempt)]  # of this agent; a later one counts anew
+            yield from enumerate(recorded[seen:], seen + 1)
 
     def _rest(self, seen: int, app: App | None) -> Iterator[Event]:
         """Yield what the history holds beyond `seen`, and a verdict in any case."""
         recorded = [_with_yarn(event, app) if isinstance(event, JobEnded) else event for event in self._recorded()]
+        if self._attempt:  # not all that its agent told need have reached the store before another one wrote on
+            seen = min(seen, self._count_until(self._attempt))
         yield from (event for event in recorded[seen:] if event is not None)
         if not any(isinstance(event, JobEnded) for event in recorded):
             yield verdict_of(app)
+
+
+def verdict_left(store: Store, job_dir: str) -> JobEnded | None:
+    """Return the verdict that stands in a job's history; None when there is none (yet)."""
+    directory = contract.history_dir(job_dir)
+    names = [status.path for status in store.list(directory)] if store.status(directory) else []
+    newest = sorted((name for name in names if name.endswith(".jsonl")), key=_segment_key, reverse=True)
+    for name in newest[:_NEWEST]:  # a second ApplicationMaster may have written that it is there
+        said = list(_parse(store.read(name).decode(errors="replace").splitlines()))
+        verdict = next((event for event in said if isinstance(event, JobEnded)), None)
+        if verdict is not None:
+            return verdict
+    return None
 
 
 def verdict_of(app: App | None) -> JobEnded:

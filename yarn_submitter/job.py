@@ -8,8 +8,8 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from am.contract import job as contract
@@ -18,7 +18,7 @@ from am.contract.job import JobPlan
 from yarn_submitter.agentdoor import AgentGoneError
 from yarn_submitter.errors import Problem, StagingError, SubmitterError, UsageError
 from yarn_submitter.facts import ClusterFacts
-from yarn_submitter.feed import Feed
+from yarn_submitter.feed import Feed, verdict_left
 from yarn_submitter.monitor import JobView, TaskView, begin, fold
 from yarn_submitter.rest import App
 from yarn_submitter.site import Site
@@ -26,6 +26,8 @@ from yarn_submitter.store import FileStatus
 from yarn_submitter.yarn import application_dir
 
 if TYPE_CHECKING:  # `job show` waits for nothing and reads no logs
+    from concurrent.futures import Future
+
     from yarn_submitter.outputs import LogLine
     from yarn_submitter.pending import Waits
     from yarn_submitter.rest import ResourceManager
@@ -270,6 +272,32 @@ def ours(apps: Sequence[App]) -> list[tuple[str, App]]:
     return found
 
 
+def settled(site: Site, jobs: Sequence[tuple[str, App]]) -> list[tuple[str, App]]:
+    """Return the jobs, those as ended that live on only to repeat their verdict beside another ApplicationMaster.
+
+    Costs nothing for jobs whose first ApplicationMaster lives.
+    """
+    again = [(job_id, app) for job_id, app in jobs if app.begun_again and JOB_ID.match(job_id)]
+    if not again:
+        return list(jobs)
+    from yarn_submitter.probe import start
+
+    left = {
+        app.id: start(partial(verdict_left, site.store, site.paths_of(app.user).job(job_id))) for job_id, app in again
+    }
+    return [(job_id, _settled(app, left[app.id]) if app.id in left else app) for job_id, app in jobs]
+
+
+def _settled(app: App, left: Future[JobEnded | None]) -> App:
+    try:
+        verdict = left.result()
+    except SubmitterError:  # another user's, or a store that does not answer: YARN's word counts
+        return app
+    if verdict is None:
+        return app
+    return replace(app, state="FINISHED", final_status=verdict.state, finished_s=verdict.time)
+
+
 def state_of(app: App) -> str:
     """Return an application's state in one word: its final status once it has ended."""
     if not app.ended:
@@ -313,7 +341,7 @@ def locate(site: Site, name: str) -> tuple[str, App | None]:
 def _by_name(site: Site, name: str) -> list[tuple[str, App]]:
     same = [(job_id, app) for job_id, app in ours(site.resource_manager.list_apps(name=name)) if app.name == name]
     same = [(job_id, app) for job_id, app in same if app.user == site.user] or same
-    living = [(job_id, app) for job_id, app in same if not app.ended]
+    living = [one for one, (_, app) in zip(same, settled(site, same), strict=True) if not app.ended]
     if len(living) > 1:
         rows = "\n".join(f"{app.id}  {job_id}  {app.user}  {app.state}" for job_id, app in living)
         raise UsageError(

@@ -97,6 +97,12 @@ class App:
         number = self.am_container.split("_")[-2:-1]
         return int(number[0]) if number and number[0].isdigit() else 0
 
+    @property
+    def begun_again(self) -> bool:
+        """Return whether it lives with another ApplicationMaster than its first, or waits for one."""
+        between = self.state == "ACCEPTED" and self.launched_s > 0 and not self.am_container
+        return not self.ended and (between or self.am_attempt > 1)
+
 
 @dataclass(frozen=True)
 class AppAttempt:

@@ -342,3 +342,53 @@ def test_requests_of_now(cluster: PretendCluster) -> None:
     asking.now()
     asked = [request.params.get("op", request.path.rpartition("/")[2]) for request in cluster.asked[before:]]
     assert asked == [APP, "GETFILESTATUS", "LISTSTATUS", "OPEN", "1-1.jsonl"]
+
+
+class ScriptedDoor(AgentDoor):
+    """An agent that tells what it is given, and then is gone."""
+
+    def __init__(self, lines: list[Event]) -> None:
+        self._lines = [to_line(event) for event in lines]
+
+    def events(self, start: int, wait_s: float) -> wire.Events:  # noqa: ARG002  what is scripted is there
+        """Tell everything from a number on."""
+        if start >= len(self._lines):
+            raise AgentGoneError("it is gone")
+        return wire.Events(tuple(self._lines[start:]), len(self._lines))
+
+
+def test_a_second_agent_numbers_its_events_after_what_reached_the_store(cluster: PretendCluster) -> None:
+    """The first told more than it could still write: nothing of the second is left out, nothing comes twice."""
+    again = AgentStarted(20.0, 2, "nm2", 20001, APP)
+    one, two, lost, late = waits(4)
+    cluster.add_job(JOB, {"1-0": [STARTED, one]})
+    cluster.add_app("RUNNING")
+    stream = [STARTED, one, again, two, late, GOOD]
+
+    class Scripted(Feed):
+        def door(self) -> AgentDoor:
+            self._attempt += self._attempt < 2
+            return ScriptedDoor([STARTED, one, lost] if self._attempt == 1 else stream)
+
+    site = cluster.site()
+    items = list(Scripted(site.resource_manager, site.store, JOB.job_dir, APP).follow())
+    assert [item for item in items if not isinstance(item, AppSeen)] == [STARTED, one, lost, *stream[2:]]
+
+
+def test_what_a_second_agent_wrote_is_told_after_the_end(cluster: PretendCluster) -> None:
+    """Also when the client never reached it, and had heard more of the first than the store has."""
+    again = AgentStarted(20.0, 2, "nm2", 20001, APP)
+    one, lost = waits(2)
+    cluster.add_app("RUNNING")
+    cluster.add_job(JOB, {"1-0": [STARTED]})
+
+    class Scripted(Feed):
+        def door(self) -> AgentDoor:
+            self._attempt = 1
+            cluster.add_job(JOB, {"2-0": [again, GOOD]})
+            cluster.apps[0].update(state="FINISHED", finalStatus="SUCCEEDED")
+            return ScriptedDoor([STARTED, one, lost])
+
+    site = cluster.site()
+    items = list(Scripted(site.resource_manager, site.store, JOB.job_dir, APP).follow())
+    assert [item for item in items if not isinstance(item, AppSeen)] == [STARTED, one, lost, again, GOOD]

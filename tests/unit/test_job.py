@@ -14,15 +14,16 @@ from fakes import SECRET, AgentThread, plan, role, write_job_files
 from httpstandin import Reply, Request, closed_port
 
 from am.contract import states, wire
-from am.contract.events import AgentStarted, JobEnded
+from am.contract.events import AgentStarted, Event, JobEnded
 from am.contract.job import CERTIFICATE_FILE, access_file, agent_file, staging_dir
 from yarn_submitter.errors import DeniedError, SubmitterError, UsageError
-from yarn_submitter.job import find_job, ours, sweep_ended, sweep_within
+from yarn_submitter.job import find_job, ours, settled, state_of, sweep_ended, sweep_within
 from yarn_submitter.load import load
 from yarn_submitter.plan import plan as plan_of
 from yarn_submitter.submit import submit
 
 WORKER = ["--num_workers", "1", "--worker_resources", "memory=1G", "--worker_launch_cmd", "true"]
+BAD = JobEnded(30.0, states.FAILED, 3, "task", "task-failed", "chief:0 exited with code 3", "chief:0", "nm", "oh")
 OTHER_APP, OTHER_JOB = "application_1700000000000_0002", "20260102t030405-bbbbbb"
 
 
@@ -295,3 +296,42 @@ def test_a_refused_kill_is_told(cluster: PretendCluster) -> None:
     cluster.faults.append(lambda request: Reply(403, b"{}") if request.method == "PUT" else None)
     with pytest.raises(DeniedError, match="rm-denied"):
         find_job(cluster.site(), JOB).kill("")
+
+
+def second_master(cluster: PretendCluster, *events: Event) -> None:
+    """Let a job's second ApplicationMaster run, its history being what has happened."""
+    cluster.add_job(job_plan(), {"1-0": list(events), "2-1": [AgentStarted(40.0, 2, "nm", 1, APP)]})
+    master = f"{cluster.server.url}/node/containerlogs/container_1_0001_02_000001/{USER}"
+    cluster.apps[0].update(state="RUNNING", finalStatus="UNDEFINED", amContainerLogs=master)
+
+
+def test_a_job_that_only_repeats_its_verdict_has_ended(cluster: PretendCluster) -> None:
+    """YARN has started it once more: it is shown and listed as ended, and its name is free."""
+    second_master(cluster, AgentStarted(1.0, 1, "nm", 1, APP), BAD)
+    site = cluster.site()
+    job = find_job(site, JOB)
+    view, source = job.view()
+    assert (view.state, view.verdict, source) == ("FAILED", BAD, "history")
+    (settled_job,) = settled(site, ours(site.resource_manager.list_apps()))
+    assert (settled_job[1].ended, state_of(settled_job[1])) == (True, "FAILED")
+    cluster.add_app("RUNNING", OTHER_APP, OTHER_JOB)
+    cluster.add_job(job_plan(OTHER_JOB))
+    assert find_job(site, "fit").id == OTHER_JOB
+
+
+def test_a_job_that_goes_on_with_a_second_master_lives(cluster: PretendCluster) -> None:
+    """No verdict, no end; between two masters neither. One whose first master lives is not looked into at all."""
+    second_master(cluster, AgentStarted(1.0, 1, "nm", 1, APP))
+    site = cluster.site()
+
+    def ended() -> bool:
+        return settled(site, ours(site.resource_manager.list_apps()))[0][1].ended
+
+    assert not ended()
+    second_master(cluster, AgentStarted(1.0, 1, "nm", 1, APP), BAD)
+    cluster.apps[0].update(state="ACCEPTED", amContainerLogs="", launchTime=1_700_000_001_000)
+    assert ended()
+    cluster.apps[0].update(state="RUNNING", amContainerLogs="http://nm/node/containerlogs/container_1_0001_01_000001/x")
+    asked = len(cluster.asked)
+    assert not ended()
+    assert len(cluster.asked) == asked + 1

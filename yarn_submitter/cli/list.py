@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from yarn_submitter.cli.console import Column, Console, aligned
 from yarn_submitter.cli.job_arguments import add_cluster, site_of
 from yarn_submitter.errors import Problem, UsageError
-from yarn_submitter.job import ours, state_of
+from yarn_submitter.job import ours, settled, state_of
 from yarn_submitter.rest import App
 from yarn_submitter.site import Site
 from yarn_submitter.units import seconds_text
@@ -95,7 +95,7 @@ def _matching(site: Site, args: argparse.Namespace) -> list[tuple[str, App]]:
         problem = Problem("queue-unknown", f"The cluster has no queue {args.queue}.", said, f"job queues{site.option}")
         raise UsageError(problem) from error
     found = [(job_id, app) for job_id, app in ours(apps) if not args.name or app.name == args.name]
-    return [(job_id, app) for job_id, app in found if not args.state or _known_as(app) in args.state]
+    return [(job_id, app) for job_id, app in settled(site, found) if not args.state or _known_as(app) in args.state]
 
 
 def _known_as(app: App) -> str:
