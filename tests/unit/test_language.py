@@ -18,7 +18,7 @@ import pytest
 from language_world import in_yaml
 
 from am.agent import gang, policy, recovery, snapshot
-from am.executor import environment, preparation, results
+from am.executor import environment, preparation, results, session
 from am.executor.secrets import place_secrets
 from am.runtimes import tensorflow
 from yarn_submitter.load import load
@@ -120,8 +120,8 @@ ROWS: dict[str, Row] = {
     "gang_timeout": Row("90s", BASE, "job/limits/gang_hold_s", 90, policy.decide),
     "gang_tries": Row("4", BASE, "job/limits/gang_tries", 4, policy.decide),
     "queue_timeout": Row("1h", BASE, "job/limits/queue_wait_s", 3600, policy.decide),
-    "stall_timeout": Row("20m", BASE, "job/limits/stall_s", 1200),
-    "kill_if_gpu_idle": Row("2h", BASE, "job/limits/gpu_idle_s", 7200),
+    "stall_timeout": Row("20m", BASE, "job/limits/stall_s", 1200, session),
+    "kill_if_gpu_idle": Row("2h", BASE, "job/limits/gpu_idle_s", 7200, session),
     "stop_grace": Row("5s", BASE, "job/limits/stop_grace_s", 5, policy.decide),
     "port_range": Row("20000-20999", BASE, "job/port_range", [20000, 20999], preparation.prepare),
     "am_attempts": Row("3", BASE, "application/max_attempts", 3),

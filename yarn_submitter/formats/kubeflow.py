@@ -19,19 +19,25 @@ SYSTEM = "Kubeflow"
 
 _REPLICAS = {"tfReplicaSpecs": "tensorflow", "pytorchReplicaSpecs": "pytorch"}
 _KINDS = {"TFJob": "tfReplicaSpecs", "PyTorchJob": "pytorchReplicaSpecs"}
-_NO_RESTARTS = "a task that fails ends the job"
+_NO_RESTARTS = "what follows a failure is the framework's; see --max_restarts and --role_on_failure"
 _METADATA_LEFT = {
     "namespace": "it is Kubernetes'; see --queue",
     "labels": "a job has no labels of its user's",
     "annotations": "they are for Kubernetes",
 }
-_POLICY = ("activeDeadlineSeconds", "suspend")
+_POLICY = ("activeDeadlineSeconds", "backoffLimit", "suspend")
 _POLICY_LEFT = {
     "cleanPodPolicy": "the job's containers end with it",
     "ttlSecondsAfterFinished": "the record of a job is kept",
-    "backoffLimit": _NO_RESTARTS,
     "schedulingPolicy": "all tasks start together or none; see --queue",
     "managedBy": "it is Kubernetes'",
+}
+_ELASTIC = ("minReplicas", "maxReplicas", "maxRestarts")
+_ELASTIC_LEFT = {
+    **dict.fromkeys(("rdzvBackend", "rdzvHost", "rdzvPort", "rdzvId", "rdzvConf"), "torchrun finds its rendezvous"),
+    "standalone": "torchrun finds its rendezvous",
+    "nProcPerNode": "torchrun starts a process for each GPU of a task",
+    "metrics": "the number of tasks follows what the cluster has",
 }
 _POD_LEFT = {
     "nodeSelector": "YARN's nodes are chosen with --node_label or --role_node_label",
@@ -47,7 +53,7 @@ _POD_LEFT = {
     "hostIPC": "it is YARN's to allow",
     "hostPID": "it is YARN's to allow",
     "dnsPolicy": "it is Kubernetes'",
-    "terminationGracePeriodSeconds": "the time to end is the job's",
+    "terminationGracePeriodSeconds": "the time to end is the job's; see --stop_grace",
 }
 _CONTAINER_LEFT = {
     "imagePullPolicy": "YARN decides",
@@ -100,6 +106,7 @@ def load(source: Source, root: Any) -> YamlJob:
         if role:
             _replicas(source, job, role, replica, where)
     fold_master(source, job)
+    _elastic(source, job, spec)
     unset_when_alone(job)
     return job
 
@@ -129,10 +136,25 @@ def _spec(source: Source, job: YamlJob, top: Entries) -> Entries:
     if processes and processes.value.strip() != "1":
         reason = "a task is one process here"
         source.refuse(processes, f"nprocPerNode {processes.value}", reason, "ask for as many workers with one GPU each")
-    if "elasticPolicy" in spec:
-        step = "take it out, and start the program itself instead of torchrun"
-        source.refuse(spec["elasticPolicy"][1], "elasticPolicy", "the tasks of a job stay the same", step)
+    backoff = source.scalar(policy, "backoffLimit")
+    if backoff:
+        job.options["max_restarts"] = [backoff]
     return spec
+
+
+def _elastic(source: Source, job: YamlJob, spec: Entries) -> None:
+    """Read how many workers are enough, and how many are wanted."""
+    if "elasticPolicy" not in spec or "worker" not in job.roles:
+        return
+    node, place = spec["elasticPolicy"]
+    found = source.take(node, "elasticPolicy", _ELASTIC, _ELASTIC_LEFT)
+    workers = job.roles["worker"].get("replicas", [place.part("1")])[0].value
+    least, most, restarts = (source.scalar(found, key) for key in _ELASTIC)
+    if least or most:
+        text = f"{least.value if least else workers}:{most.value if most else workers}"
+        job.roles["worker"]["replicas"] = [place.part(text)]
+    if restarts:
+        job.options.setdefault("max_restarts", [restarts])
 
 
 def _replicas(source: Source, job: YamlJob, role: str, node: Any, place: Given) -> None:
