@@ -165,6 +165,8 @@ def test_jobs_come_as_they_end(cluster: PretendCluster) -> None:
     assert list(results) == []
     assert [job.verdict.exit_code for job in jobs if job.verdict] == [0, 3, 0]
     assert {job: job.name for job in jobs}[yarn_submitter.attach(jobs[0].id)] == "fit-1"
+    lists = [request.params for request in cluster.asked if request.path == "/ws/v1/cluster/apps"]
+    assert {params.get("user") for params in lists if "states" in params} == {USER}
 
 
 def test_jobs_that_do_not_end_in_time(cluster: PretendCluster) -> None:

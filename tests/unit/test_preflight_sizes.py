@@ -7,6 +7,7 @@ from preflight_world import FINE, GIB, TWO, answer, cluster, ids, job, node, rol
 
 from yarn_submitter.facts import GPU, Amount, ClusterFacts, Queue
 from yarn_submitter.findings import NOTE, OK, REFUSED, UNKNOWN
+from yarn_submitter.preflight import judge
 
 
 @pytest.mark.parametrize(
@@ -154,6 +155,15 @@ def test_everything_at_once():
     roles = [role("worker", 1, 12 * GIB, 9), role("ps", 1, GIB, 1, 9)]
     expected = ["queue-unknown", "memory-too-large", "vcores-too-large", "gpus-too-large"]
     assert ids(TWO, *roles, queue="nope") == expected
+
+
+def test_what_else_is_too_much_is_told_beside_a_container_too_large():
+    """Sums of another kind, too; that a job which is refused would have to wait as well is nobody's concern."""
+    roles = [role("worker", 1, 12 * GIB), role("ps", 5, 64, 1, 1)]
+    assert ids(TWO, *roles) == ["memory-too-large", "gang-too-large"]
+    busy = [dataclasses.replace(found, free=Amount()) for found in TWO.nodes]
+    found = judge(job(role("worker", 1, 12 * GIB)), (), dataclasses.replace(TWO, nodes=tuple(busy)))
+    assert [one.problem.id for one in found if one.problem] == ["memory-too-large"]
 
 
 def test_what_is_not_known_is_not_refused():

@@ -122,6 +122,23 @@ def test_submit_only_substitutes(cluster: PretendCluster, tmp_path: Path, name: 
     assert sorted(record.objects) == sorted(cached)
 
 
+def test_secrets_lie_where_tasks_take_them_from(cluster: PretendCluster, tmp_path: Path) -> None:
+    """In one file beside the job's own secret; a variable without the newline of an editor, a file as it is."""
+    Path("key").write_text("s3cret\n\n")
+    Path("bare").write_text("b4re")
+    names = ["--secret", "KEY=@key", "--secret", "./key.pem=@key", "--secret", "BARE=@bare"]
+    tried = attempt(cluster, tmp_path, [*JOBS["files"], *names])
+    assert tried.done is not None
+    job_dir = f"{BASE}/jobs/{tried.done.id}"
+    written = cluster.files[f"{job_dir}/staging/secrets.json"] or b""
+    assert json.loads(written) == {"KEY": "s3cret\n", "./key.pem": "s3cret\n\n", "BARE": "b4re"}
+    others = [content for path, content in cluster.files.items() if not path.endswith("/secrets.json")]
+    assert not any(word in (content or b"") for content in others for word in (b"s3cret", b"b4re"))
+    assert "s3cret" not in json.dumps(tried.yarn.taken)
+    for service in tried.yarn.taken[0]["services"].values():
+        assert service["files"][".ys.secrets.json"]["source"] == f"{FS}{job_dir}/staging/secrets.json"
+
+
 def test_what_a_submission_writes(cluster: PretendCluster, tmp_path: Path) -> None:
     """The job's own directory holds five small files; the cache our code, the agent's environment, the job's files."""
     tried = attempt(cluster, tmp_path, JOBS["files"])
