@@ -9,7 +9,7 @@ from yarn_submitter.units import Ask
 
 FRAMEWORKS = ("tensorflow", "pytorch", "mxnet", "horovod", "jax", "generic")
 FAIL = "fail"  # what `on_failure: fatal` was called
-AM_ATTEMPTS = 1  # ApplicationMasters of a job that says nothing
+AM_ATTEMPTS = 2  # ApplicationMasters of a job that says nothing: one may die, the next goes on
 
 
 @dataclass(frozen=True)

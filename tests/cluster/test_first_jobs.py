@@ -138,8 +138,9 @@ def test_a_second_identical_submit_writes_nothing_into_the_cache(typist: Typist,
 def test_what_dies_by_kill_9_ends_the_job(
     typist: Typist, sandbox: SandboxInfo, victim: str, pattern: str, code: int
 ) -> None:
-    """Whoever of ours is killed, the client returns with 76 and a sentence, and no process of the job lives on."""
-    running = typist.start(*typist.generic("victim", a=SLEEPER))
+    """A job that may not start again returns with 76 and a sentence, and no process of it lives on."""
+    words = ["--am_attempts", "1", "--role_on_loss", "a=fatal"]
+    running = typist.start(*typist.generic("victim", *words, a=SLEEPER))
     running.wait_line("[a:0] ready")
     pids = [
         pid for pid, command in container_processes(sandbox).items() if pattern in command and "bash" not in command
