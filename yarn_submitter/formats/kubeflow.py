@@ -153,8 +153,10 @@ def _elastic(source: Source, job: YamlJob, spec: Entries) -> None:
     if least or most:
         text = f"{least.value if least else workers}:{most.value if most else workers}"
         job.roles["worker"]["replicas"] = [place.part(text)]
-    if restarts:
-        job.options.setdefault("max_restarts", [restarts])
+    if restarts and "max_restarts" in job.options:
+        source.left(restarts, "elasticPolicy.maxRestarts", "backoffLimit is the one number of restarts")
+    elif restarts:
+        job.options["max_restarts"] = [restarts]
 
 
 def _replicas(source: Source, job: YamlJob, role: str, node: Any, place: Given) -> None:
