@@ -169,8 +169,8 @@ def test_a_resourcemanager_that_dies_under_a_job(typist: Typist) -> None:
 
 @pytest.mark.parametrize(("whose", "code"), [("task", 0), ("agent", 76)])
 def test_a_nodemanager_that_dies_under_a_job(typist: Typist, sandbox: SandboxInfo, whose: str, code: int) -> None:
-    """A task outlives its NodeManager; the agent's is YARN's word for the whole job, which is lost with it."""
-    words = typist.generic("nonode", memory=NOT_WITH_THE_AGENT, a="echo up; sleep 15; echo done")
+    """A task outlives its NodeManager; the agent's is YARN's word for a job that has one ApplicationMaster only."""
+    words = typist.generic("nonode", "--am_attempts", "1", memory=NOT_WITH_THE_AGENT, a="echo up; sleep 15; echo done")
     running = typist.start(*words)
     application_id, job_id = submitted(running)
     running.wait_line("[a:0] up")
