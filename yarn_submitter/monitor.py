@@ -186,6 +186,9 @@ def _gang_released(view: JobView, item: events.GangReleased) -> JobView:
 
 
 def _job_restarting(view: JobView, item: events.JobRestarting) -> JobView:
+    blamed = view.tasks.get(item.task)
+    if blamed is not None:  # what is said of its next attempt is what is said of all
+        view = _with_task(view, dataclasses.replace(blamed, reason=item.reason))
     return dataclasses.replace(
         view, state=states.RESTARTING, round=item.round, waiting=item.reason, probing=False, released={}
     )
@@ -287,7 +290,7 @@ def _again(task: TaskView, attempt: int, time_s: float, reason: str) -> TaskView
     earlier = task.earlier
     if task.container_id or task.ended_s:
         state = task.state if task.state in states.TASK_ENDED else states.KILLED
-        earlier = (*earlier, dataclasses.replace(task, state=state, reason=reason, earlier=()))
+        earlier = (*earlier, dataclasses.replace(task, state=state, reason=task.reason or reason, earlier=()))
     elif earlier and reason and earlier[-1].reason in ("", _AM_LOST):
         earlier = (*earlier[:-1], dataclasses.replace(earlier[-1], reason=reason))
     return TaskView(task.task, attempt=attempt, asked_s=time_s, earlier=earlier)

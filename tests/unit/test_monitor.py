@@ -313,6 +313,8 @@ def test_a_job_that_starts_again() -> None:
     assert (view.state, view.waiting, view.topologies) == (states.RUNNING, "", (12.0, 23.0))
     task = view.tasks["worker:0"]
     assert [view.topology_s(one) for one in task.attempts] == [12.0, 23.0]
+    blamed = fold(begin(PLAN), [UP, REGISTERED, GANG, exited("worker:0", 3), JobRestarting(20.0, 2, "x", "worker:0")])
+    assert apply(blamed, again(2)).tasks["worker:0"].earlier[0].reason == "x"
 
 
 def test_a_second_agent_finds_no_container() -> None:

@@ -219,7 +219,7 @@ class Follower:
             self._console.progress("the agent's container runs")
         if view.state == states.GATHERING and before.state != view.state and view.agent_attempt == 1:
             self._console.say("the agent is up")
-        if view.registered != before.registered and view.state in (states.GATHERING, states.RESTARTING):
+        if view.registered > before.registered and view.state in (states.GATHERING, states.RESTARTING):
             self._tell_registered()
         if view.probing and not before.probing:
             self._console.progress("all tasks are up and try to reach one another")
