@@ -191,7 +191,8 @@ class Feed:
                 batch = door.events(seen, _HOLD_S)
             except AgentGoneError:
                 break
-            patience.agent_answers()
+            if patience.agent_answers():
+                yield seen, None
             for event in _parse(batch.lines):
                 seen += 1
                 yield seen, event
@@ -300,9 +301,10 @@ class _Patience:
         elif now_s - self._cluster_since_s > self._limit_s:
             raise error
 
-    def agent_answers(self) -> None:
-        """Note that the agent was there a moment ago."""
+    def agent_answers(self) -> bool:
+        """Note that the agent was there a moment ago; return whether it is said that it does not answer."""
         self._agent_since_s = math.inf
+        return self._agent_told
 
     def agent_heard(self) -> Iterator[Waiting]:
         """Take back what was said of the agent's silence."""

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from am.contract import states
+from am.contract import states, wire
 from am.contract.events import JobEnded, Waiting, to_line
+from yarn_submitter.agentdoor import AgentGoneError
 from yarn_submitter.errors import Problem, UnreachableError
 from yarn_submitter.facts import Amount
 from yarn_submitter.feed import AppSeen, Feed, verdict_of
@@ -92,6 +93,35 @@ def test_a_resourcemanager_that_comes_back_is_waited_for():
     assert [type(item) for item in heard] == [Waiting, Waiting, AppSeen, JobEnded]
     assert heard[0].reason.startswith("The ResourceManager does not answer. Trying for 60 s")
     assert heard[1].reason == ""
+
+
+def test_an_agent_that_comes_back_is_told_at_once(monkeypatch):
+    """A follower is told once that it does not answer, and that it does again, whether it has news or not."""
+    monkeypatch.setattr("yarn_submitter.feed._SILENT_AGENT_S", -1.0)
+    monkeypatch.setattr("yarn_submitter.feed._PAUSE_S", 0.0)
+    end = JobEnded(30.0, states.SUCCEEDED, 0, "task", "", "all is well")
+    heard: list = []
+    before: list[int] = []  # how much was heard when the agent was asked
+    answers = [None, None, wire.Events((), 0), wire.Events((to_line(end),), 1)]
+
+    class Door:
+        def events(self, _start, _wait_s):
+            before.append(len(heard))
+            answer = answers.pop(0)
+            if answer is None:
+                raise AgentGoneError("no answer")
+            return answer
+
+    class Scripted(Feed):
+        def door(self):
+            return Door()
+
+    heard.extend(Scripted(Answers(app("RUNNING")), Written(), JOB_DIR, "application_1_1", 60.0).follow())
+    assert [item.reason if isinstance(item, Waiting) else type(item) for item in heard] == [
+        *(AppSeen, "the job's agent does not answer, YARN says that it runs; trying again", ""),
+        JobEnded,
+    ]
+    assert before == [1, 2, 2, 3]
 
 
 def test_patience_has_an_end():
