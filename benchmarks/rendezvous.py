@@ -20,6 +20,7 @@ import json
 import multiprocessing
 import os
 import platform
+import random
 import resource
 import subprocess
 import sys
@@ -34,12 +35,14 @@ from types import SimpleNamespace
 from typing import Any
 
 from am.agent.cluster import RUNNING, Container, NodeWord
+from am.agent.gang import PROBED_TASKS
 from am.contract import wire
 from am.contract.job import CERTIFICATE_FILE, JOB_FILE, KEY_FILE, SECRET_FILE, JobPlan, Resources, RolePlan
 from am.executor import reporting
 from am.executor.environment import Task
 from am.executor.happenings import CODE_TERMINATED, Ended, Leave
 from am.executor.link import AgentLink
+from am.executor.ports import OpenPort
 from am.executor.preparation import Place
 from am.executor.running import STOPPED_BEFORE, End
 from am.executor.session import Session
@@ -47,7 +50,8 @@ from am.executor.session import Session
 RESULTS = Path(__file__).with_suffix(".json")
 SECRET = "no secret at all"  # noqa: S105 - of a job that does not exist
 HOST = "127.0.0.1"
-SESSIONS_A_PROCESS = 500
+SESSIONS_A_PROCESS = 250
+SWITCH_S = 1.0  # hundreds of threads that wait for one interpreter wake up this often to ask for it
 LOOK_S = 20.0  # how long beats are counted, at least
 PATIENCE_S = 300.0
 FAILED_CODE = 3
@@ -193,7 +197,8 @@ class SimulatedSession(Session):
     def __init__(self, plan: JobPlan, place: Place, crowd: Crowd) -> None:
         super().__init__(plan, place)
         self._crowd = crowd
-        self._prepared = SimpleNamespace(port_numbers=lambda: (40000, 0))
+        open_port = OpenPort().number if sum(role.instances for role in plan.roles) <= PROBED_TASKS else 0
+        self._prepared = SimpleNamespace(port_numbers=lambda: (40000, open_port))
 
     def live(self) -> None:
         """Live, in a thread that gets no signals."""
@@ -214,8 +219,8 @@ class SimulatedSession(Session):
     def _make_ready(self, _another_port: bool) -> None:
         return None
 
-    def _try(self, _task: Task) -> End:
-        topology = self._await_start()
+    def _try(self, task: Task) -> End:
+        topology = self._await_start(task)
         self._crowd.saw("started")
         if topology is None:
             return STOPPED_BEFORE
@@ -229,12 +234,13 @@ class SimulatedSession(Session):
         return End(CODE_TERMINATED)
 
 
-def be_executors(parent: Connection, directory: str, port: int, first: int, count: int) -> None:
+def be_executors(parent: Connection, directory: str, first: int, count: int) -> None:
     """Be so many executors; do what the parent says."""
     reporting.AgentLink = CountedLink
+    sys.setswitchinterval(SWITCH_S)
+    os.nice(19)  # executors have nodes of their own: the agent comes first here
     place = Path(directory)
     plan = JobPlan.from_text((place / JOB_FILE).read_text())
-    plan = JobPlan.from_text(plan.to_text().replace('"agent_ports": [\n  0\n ]', f'"agent_ports": [\n  {port}\n ]'))
     crowd = Crowd(count, parent)
     sessions = [
         SimulatedSession(
@@ -280,14 +286,14 @@ def be_executors(parent: Connection, directory: str, port: int, first: int, coun
 class Fleet:
     """The processes of simulated executors."""
 
-    def __init__(self, directory: Path, port: int, tasks: int) -> None:
+    def __init__(self, directory: Path, tasks: int) -> None:
         count = min(SESSIONS_A_PROCESS, -(-tasks // 2))
         context = multiprocessing.get_context("spawn")
         self._pipes: list[Connection] = []
         self._processes = []
         for first in range(0, tasks, count):
             ours, theirs = context.Pipe()
-            arguments = (theirs, str(directory), port, first, min(count, tasks - first))
+            arguments = (theirs, str(directory), first, min(count, tasks - first))
             process = context.Process(target=be_executors, args=arguments, daemon=True)
             process.start()
             self._pipes.append(ours)
@@ -334,7 +340,8 @@ def measure(tasks: int, profile: str) -> Row:
             agent = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
         assert agent.stdout is not None  # noqa: S101 - a pipe was asked for
         try:
-            fleet = Fleet(directory, json.loads(agent.stdout.readline())["port"], tasks)
+            json.loads(agent.stdout.readline())  # it listens
+            fleet = Fleet(directory, tasks)
             row = course(fleet, agent, tasks)
             fleet.close()
         except BaseException:
@@ -406,7 +413,7 @@ def write_job(directory: Path, tasks: int) -> None:
         data_dir="",
         job_dir="/jobs/1",
         webhdfs=(),
-        agent_ports=(0,),
+        agent_ports=tuple(random.sample(range(20000, 32000), 4)),  # below those that connections get
     )
     (directory / JOB_FILE).write_text(plan.to_text())
 
