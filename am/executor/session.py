@@ -49,6 +49,7 @@ class Session:
         self._prepared: typing.Optional[Prepared] = None
         self._results: typing.Optional[Results] = None
         self._running: typing.Optional[Running] = None
+        self._ran = False
         self._store: typing.Optional[RendezvousStore] = None
 
     def run(self) -> int:
@@ -210,13 +211,14 @@ class Session:
         if end is STOPPED_BEFORE and inbox.take_again():
             return True  # nothing ran, nothing to tell
         held = self._tell_end(task, end)
+        self._ran = self._ran or end.ran
         if results is not None and end.ran and (held or inbox.order.order == wire.AGAIN):
             carrying.send_checkpoint(inbox, results, limits)
         while held and inbox.ending is None:
             inbox.next(None)
         if inbox.take_again():
             return True
-        if results is not None and end.ran:
+        if results is not None and self._ran:  # what an earlier attempt left is there, too
             self._reporter.tell_moved(lambda: results.carrier.moved_bytes)
             carrying.carry(inbox, results, limits)
         return inbox.take_again()

@@ -169,6 +169,18 @@ def test_the_directories_are_kept_and_carried_once(agent, hdfs, container):
     assert hdfs.text() == {f"{there}1": "1\n", f"{there}2": "2\n"}
 
 
+def test_results_of_an_earlier_attempt_are_carried(agent, hdfs, container):
+    """A job that is killed while its tasks start again loses nothing of what they had."""
+    here = container("echo $ATTEMPT >$OUTPUT_DIR/o; exit 1")
+    here.start()
+    agent.start()
+    exit_of(agent, 1)
+    agent.again(1)
+    agent.order(wire.STOP, grace_s=1.0, upload_s=5.0)
+    assert here.end() == 143
+    assert hdfs.text() == {"/apps/alice/jobs/1/output/worker-0/o": "1\n"}
+
+
 def test_again_while_results_are_carried(agent, hdfs, container):
     """A task that had ended well starts again with the others; what was half carried leaves no temporary name."""
     hdfs.slow = threading.Event()
