@@ -16,7 +16,6 @@ from am.contract.job import JobPlan, split_task, task_name
 from yarn_submitter.feed import AppSeen, Item
 from yarn_submitter.rest import App
 
-SCHEMA = 1
 _AM_LOST = "its ApplicationMaster was lost, and everything of the job with it"
 
 
@@ -119,11 +118,19 @@ def begin(plan: JobPlan) -> JobView:
     return JobView(states.ACCEPTED, tasks, {role.name: role.tracked for role in plan.roles})
 
 
+class _Ours(dict[str, TaskView]):
+    """The tasks of views that nobody has seen yet: one table for all of them, changed in place."""
+
+    def copy(self) -> _Ours:
+        return self
+
+
 def fold(view: JobView, items: Iterable[Item]) -> JobView:
     """Return the view after all of `items`."""
+    view = dataclasses.replace(view, tasks=_Ours(view.tasks))
     for item in items:
         view = apply(view, item)
-    return view
+    return dataclasses.replace(view, tasks=dict(view.tasks))
 
 
 def apply(view: JobView, item: Item) -> JobView:
@@ -307,7 +314,7 @@ def _with_task(view: JobView, after: TaskView) -> JobView:
 
 def _with_tasks(view: JobView, tasks: dict[str, TaskView]) -> JobView:
     registered = sum(task.state != states.NEW for task in tasks.values())
-    return dataclasses.replace(view, tasks=tasks, registered=registered)
+    return dataclasses.replace(view, tasks=type(view.tasks)(tasks), registered=registered)
 
 
 def _succeeded(view: JobView) -> bool:
@@ -330,65 +337,3 @@ def queue_of(view: JobView, plan: JobPlan) -> str:
     """Return the queue as its user named it, or the path of the one that the job was moved to."""
     path = view.app.queue if view.app else plan.queue
     return plan.queue if f".{path}".endswith(f".{plan.queue}") else path
-
-
-def document(view: JobView, plan: JobPlan, application_id: str) -> dict[str, Any]:
-    """Return the view as JSON values (schema 1, see docs/json.md)."""
-    verdict, app = view.verdict, view.app
-    return {
-        "schema": SCHEMA,
-        "id": plan.id,
-        "application_id": application_id,
-        "name": plan.name,
-        "user": plan.user,
-        "queue": queue_of(view, plan),
-        "framework": plan.framework,
-        "state": view.state,
-        "waiting": view.waiting,
-        "round": view.round,
-        "agent_attempt": view.agent_attempt,
-        "exit_code": verdict.exit_code if verdict else None,
-        "origin": verdict.origin if verdict else None,
-        "problem": (verdict.problem or None) if verdict else None,
-        "message": verdict.message if verdict else None,
-        "advice": (verdict.advice or None) if verdict else None,
-        "failed_task": (verdict.task or None) if verdict else None,
-        "failed_host": (verdict.host or None) if verdict else None,
-        "input_path": plan.input_path,
-        "checkpoint_path": plan.checkpoint_path,
-        "saved_model_path": plan.saved_model_path,
-        "job_dir": plan.job_dir,
-        "links": [{"label": label, "url": url} for label, url in links(view, plan).items()],
-        "avoided_hosts": [{"host": host, "reason": reason} for host, reason in view.avoided.items()],
-        "timing": {
-            "submitted_s": (app.started_s if app else 0) or None,
-            "launched_s": (app.launched_s if app else 0) or None,
-            "agent_s": view.agent_s or None,
-            "complete_s": list(view.topologies),
-            "stopping_s": view.stopping.time if view.stopping else None,
-            "ended_s": verdict.time if verdict else None,
-        },
-        "tasks": [
-            {**_attempt_document(view, task), "attempts": [_attempt_document(view, one) for one in task.attempts]}
-            for task in view.tasks.values()
-        ],
-    }
-
-
-def _attempt_document(view: JobView, task: TaskView) -> dict[str, Any]:
-    return {
-        "task": task.task,
-        "state": task.state,
-        "attempt": task.attempt,
-        "host": task.host,
-        "container_id": task.container_id,
-        "log_url": task.log_url,
-        "asked_s": task.asked_s or None,
-        "registered_s": task.registered_s or None,
-        "topology_s": view.topology_s(task) or None,
-        "started_s": task.started_s or None,
-        "ended_s": task.ended_s or None,
-        "exit_code": task.exit_code,
-        "problem": task.problem or None,
-        "reason": task.reason,
-    }

@@ -22,8 +22,9 @@ from am.contract.codec import to_json
 from am.contract.job import FATAL, FORMAT, JobPlan, Limits, access_file, agent_file, history_dir
 from yarn_submitter.feed import Feed
 from yarn_submitter.job import Job
-from yarn_submitter.monitor import JobView, begin, document, fold
+from yarn_submitter.monitor import JobView, begin, fold
 from yarn_submitter.record import read_record
+from yarn_submitter.viewjson import document
 
 SAMPLES = Path(__file__).parent / "samples"
 AGES = ("older", "v1", "newer")

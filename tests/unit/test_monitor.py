@@ -30,8 +30,9 @@ from am.contract.events import (
 from am.contract.job import Quicklink
 from yarn_submitter.facts import Amount
 from yarn_submitter.feed import AppSeen
-from yarn_submitter.monitor import JobView, TaskView, apply, begin, document, fold, links
+from yarn_submitter.monitor import JobView, TaskView, apply, begin, fold, links
 from yarn_submitter.rest import App
+from yarn_submitter.viewjson import document
 
 PLAN = job_plan()
 UP = AgentStarted(10.0, 1, "nm1", 20001, "application_1_0001")

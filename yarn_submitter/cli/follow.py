@@ -17,10 +17,11 @@ from yarn_submitter.cli.eventwords import words
 from yarn_submitter.feed import Item
 from yarn_submitter.job import Job
 from yarn_submitter.livelog import Tail, drain, follow_output
-from yarn_submitter.monitor import JobView, TaskView, apply, begin, document
+from yarn_submitter.monitor import JobView, TaskView, apply, begin
 from yarn_submitter.nodemanager import NodeManager
 from yarn_submitter.stage import missing, stage
 from yarn_submitter.units import seconds_text
+from yarn_submitter.viewjson import document
 
 if TYPE_CHECKING:  # a pipe needs no picture
     from yarn_submitter.cli.live import LiveTable

@@ -10,9 +10,10 @@ from am.contract import states
 from yarn_submitter.cli.console import Column, Console, Ink, aligned
 from yarn_submitter.cli.job_arguments import add_job, site_of
 from yarn_submitter.job import Job, find_job
-from yarn_submitter.monitor import JobView, TaskView, document, links, queue_of
+from yarn_submitter.monitor import JobView, TaskView, links, queue_of
 from yarn_submitter.stage import missing, stage
 from yarn_submitter.units import seconds_text
+from yarn_submitter.viewjson import document
 
 NAME = "show"
 HELP = "show a job: how far it is, why it waits, tasks, paths"
