@@ -67,7 +67,7 @@ def test_show(cluster: PretendCluster, typed: Any) -> None:
         assert row in lines
     assert not any(line.startswith(("Input Path", "Waiting", "Seen by")) for line in lines)
     assert [line.split() for line in lines if line.startswith("chief:0  ")] == [
-        ["chief:0", "FAILED", "1", "nm", "14", "s", "3", f"http://nm/container_2/{USER}"]
+        ["chief:0", "FAILED", "1", "nm", "14", "s", "3", "job", "logs", JOB, "chief:0"]
     ]
     assert lines[-5:] == [
         "chief:0 exited with code 3 [task-failed]",

@@ -56,7 +56,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if args.attempts:
         lines += ["", *aligned(_ATTEMPTS, list(_attempt_rows(job, view)), ink)]
     if not (args.timing or args.attempts):
-        lines += ["", *aligned(_COLUMNS, [_cells(task) for task in view.tasks.values()], ink)]
+        lines += ["", *aligned(_COLUMNS, [_cells(job, view, task) for task in view.tasks.values()], ink)]
     console.out("\n".join([*lines, *_end(job, view, ink)]))
     return 0
 
@@ -114,9 +114,12 @@ def log_command(job: Job, attempt: TaskView) -> str:
     return f"job logs {job.id} {attempt.task}{option}{job.site.option}"
 
 
-def _cells(task: TaskView) -> tuple[str, ...]:
+def _cells(job: Job, view: JobView, task: TaskView) -> tuple[str, ...]:
     attempt = str(task.attempt) if task.attempt else ""
-    return task.task, task.state, attempt, task.host, _took(task), _exit(task), task.log_url
+    logs = task.log_url
+    if logs and (view.app is None or view.app.ended):  # NodeManagers give their pages up with the application
+        logs = log_command(job, task)
+    return task.task, task.state, attempt, task.host, _took(task), _exit(task), logs
 
 
 def _took(task: TaskView) -> str:
