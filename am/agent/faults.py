@@ -249,6 +249,9 @@ PROBLEMS: Mapping[str, Fault] = {
         "the checkpoint could not be fetched", STORE, True, "check the path and your right to read it"
     ),
     "no-log-directory": Fault("no log directory of its container can be written to", PLATFORM, True, _DISK),
+    "no-free-port": Fault(
+        "no port of --port_range is free on its node", PLATFORM, True, "give a larger --port_range, or none"
+    ),
     # Either the node's or the command's; counted, so that a command that is too long is not started for ever.
     "task-cannot-start": Fault(
         "the container cannot be used, or the kernel refused to start the command",

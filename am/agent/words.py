@@ -97,8 +97,9 @@ def _lost(exit_: TaskExited) -> str:
         return f"ended before its executor could register{known}: {_reason(exit_.tail)}"
     if exit_.problem in _LOST:
         said, _, more = exit_.tail.partition("\n")
-        tail = more if said in _SAID_BY_YARN else exit_.tail
-        return f"{_LOST[exit_.problem]}: {_reason(tail)}" if tail.strip() else _LOST[exit_.problem]
+        if said not in _SAID_BY_YARN:
+            return f"{_LOST[exit_.problem]}: {_reason(exit_.tail)}"
+        return f"{_LOST[exit_.problem]}: {_reason(more)}" if more.strip() else _LOST[exit_.problem]
     stopped = exit_.witness == EXECUTOR or exit_.problem == "container-stopped"
     return f"{'was stopped by YARN' if stopped else 'was lost without a word from its executor'}: {_reason(exit_.tail)}"
 

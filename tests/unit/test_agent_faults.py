@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -182,17 +183,28 @@ def given_problems() -> Iterator[tuple[str, str]]:
                 name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
                 place = places.get(name)
                 found += node.args[place : place + 1] if place is not None else []
-            elif isinstance(node, ast.FunctionDef) and node.name.endswith("_problem"):
+            elif isinstance(node, ast.FunctionDef) and "problem" in node.name.split("_"):
                 found += [part.value for part in ast.walk(node) if isinstance(part, ast.Return) and part.value]
-            yield from (
-                (part.value, path.name)
-                for part in found
-                if isinstance(part, ast.Constant) and isinstance(part.value, str) and part.value
-            )
+            elif isinstance(node, ast.Assign) and path.parent.name == "executor":
+                found.append(node.value)
+            yield from ((text, path.name) for text in map(written, found) if text)
+
+
+def written(node: ast.expr) -> str:
+    """Return a constant that may be the id of a problem, else nothing."""
+    text = node.value if isinstance(node, ast.Constant) else ""
+    return text if isinstance(text, str) and re.fullmatch(r"[a-z]+(-[a-z]+)+", text) else ""
 
 
 def test_no_end_falls_through_the_table() -> None:
     """Each id that executor or agent gives to the end of a task is classed by name."""
     given = dict(given_problems())
-    assert {"command-not-found", "source-archive-broken", "registration-timeout", "task-silent"} <= set(given)
+    assert {
+        "address-in-use",
+        "gpu-missing",
+        "command-not-found",
+        "source-archive-broken",
+        "registration-timeout",
+        "task-silent",
+    } <= set(given)
     assert {problem: place for problem, place in given.items() if problem not in PROBLEMS} == {}
