@@ -48,7 +48,7 @@ HOROVOD_BUILD = {
 def tensorflow_archive(sandbox: str) -> Path:
     """Return the archive of the quickstart, packed as the quickstart does it."""
     spec = importlib.util.spec_from_file_location("quickstart", ROOT / "examples" / "digits" / "quickstart.py")
-    quickstart = importlib.util.module_from_spec(spec)
+    quickstart = sys.modules["quickstart"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(quickstart)
     quickstart.prepare(sandbox)
     return quickstart.ARCHIVE

@@ -42,14 +42,14 @@ def start(typist: Typist, name: str, environment: Path | None = None, options: s
         words = [ENVIRONMENT.sub(str(environment), word) for word in words]
     words = [word.replace("examples/", f"{ROOT}/examples/") for word in words]
     words = [f"{word}{options}" if word.endswith("train.py") else word for word in words]
-    return typist.start("run", *words, "--json")
+    return typist.start("run", *words)
 
 
-def succeeded(running: Running) -> dict[str, str]:
-    """Wait for the job's good end; return the state of each task."""
+def succeeded(typist: Typist, name: str, running: Running) -> dict[str, str]:
+    """Wait for the good end of a job; return the state of each task."""
     ended = running.end(240)
-    assert ended.code == 0, ended.err
-    return {task["task"]: task["state"] for task in ended.json()["tasks"]}
+    assert ended.code == 0, ended.err + ended.out[-3000:]
+    return {task["task"]: task["state"] for task in typist.type("show", name, "--json").json()["tasks"]}
 
 
 def left(typist: Typist, name: str, path: str) -> Any:
@@ -64,7 +64,7 @@ def left(typist: Typist, name: str, path: str) -> Any:
 def test_tensorflow_trains_on_mirrored_workers(typist: Typist) -> None:
     """MultiWorkerMirroredStrategy: two workers find each other by TF_CONFIG, and both end by themselves."""
     archive = environments.tensorflow_archive(typist.sandbox.name)
-    states = succeeded(start(typist, "mirrored", archive))
+    states = succeeded(typist, "mirrored", start(typist, "mirrored", archive))
     assert states == {"worker:0": "SUCCEEDED", "worker:1": "SUCCEEDED"}
     metrics = left(typist, "mirrored", "output/worker-0/metrics.json")
     assert metrics["workers"] == 2
@@ -76,7 +76,7 @@ def test_pytorch_trains_over_gloo(typist: Typist) -> None:
 
     Debian's PyTorch cannot be packed: the tasks name its Python by a path of this machine, which is every node.
     """
-    states = succeeded(start(typist, "ddp", environments.torch_python()))
+    states = succeeded(typist, "ddp", start(typist, "ddp", environments.torch_python()))
     assert states == {"worker:0": "SUCCEEDED", "worker:1": "SUCCEEDED"}
     metrics = left(typist, "ddp", "output/worker-0/metrics.json")
     assert metrics["workers"] == 2
@@ -89,7 +89,7 @@ def test_pytorch_trains_over_gloo(typist: Typist) -> None:
 
 def test_torchrun_finds_its_tasks_without_arguments(typist: Typist) -> None:
     """A fixed number of tasks: torchrun's static rendezvous."""
-    succeeded(start(typist, "torchrun", environments.torch_python()))
+    succeeded(typist, "torchrun", start(typist, "torchrun", environments.torch_python()))
     metrics = left(typist, "torchrun", "output/worker-0/metrics.json")
     assert metrics["workers"] == 2
     assert metrics["accuracy"] > 0.93
@@ -102,7 +102,7 @@ def test_an_elastic_torchrun_goes_on_after_a_process_was_killed(typist: Typist) 
     programs = [pid for pid, words in container_processes(typist.sandbox).items() if is_training(words)]
     assert len(programs) == 2
     os.kill(programs[0], signal.SIGKILL)
-    succeeded(running)
+    succeeded(typist, "elastic", running)
     metrics = left(typist, "elastic", "output/worker-0/metrics.json")
     assert metrics["first_epoch"] > 5
     assert metrics["workers"] == 2
@@ -116,11 +116,9 @@ def is_training(words: str) -> bool:
 
 def test_mxnet_trains_with_scheduler_and_server(typist: Typist) -> None:
     """dist_sync: the workers' end is the job's; scheduler and server have ended or are stopped."""
-    states = succeeded(start(typist, "mxnet", environments.mxnet_archive()))
-    assert {task: states[task] for task in ("worker:0", "worker:1")} == dict.fromkeys(
-        ("worker:0", "worker:1"), "SUCCEEDED"
-    )
-    assert {task for task in states if not task.startswith("worker")} == {"scheduler:0", "server:0"}
+    states = succeeded(typist, "mxnet", start(typist, "mxnet", environments.mxnet_archive()))
+    assert states.keys() == {"scheduler:0", "server:0", "worker:0", "worker:1"}
+    assert states["worker:0"] == states["worker:1"] == "SUCCEEDED"
     metrics = left(typist, "mxnet", "output/worker-0/metrics.json")
     assert metrics["workers"] == 2
     assert metrics["accuracy"] > 0.93
@@ -128,7 +126,7 @@ def test_mxnet_trains_with_scheduler_and_server(typist: Typist) -> None:
 
 def test_horovod_trains_without_mpirun(typist: Typist) -> None:
     """Gloo's rendezvous is the store that the executor of rank 0 serves; Horovod is compiled once and kept."""
-    states = succeeded(start(typist, "horovod", environments.horovod_python()))
+    states = succeeded(typist, "horovod", start(typist, "horovod", environments.horovod_python()))
     assert states == {"worker:0": "SUCCEEDED", "worker:1": "SUCCEEDED"}
     metrics = left(typist, "horovod", "output/worker-0/metrics.json")
     assert metrics["workers"] == 2
@@ -137,7 +135,7 @@ def test_horovod_trains_without_mpirun(typist: Typist) -> None:
 
 def test_jax_trains_on_two_processes(typist: Typist) -> None:
     """The coordinator is process 0's; the compiled step exchanges gradients between both."""
-    states = succeeded(start(typist, "jax", environments.jax_archive()))
+    states = succeeded(typist, "jax", start(typist, "jax", environments.jax_archive()))
     assert states == {"worker:0": "SUCCEEDED", "worker:1": "SUCCEEDED"}
     metrics = left(typist, "jax", "output/worker-0/metrics.json")
     assert metrics["processes"] == 2
@@ -146,7 +144,7 @@ def test_jax_trains_on_two_processes(typist: Typist) -> None:
 
 def test_two_roles_find_each_other_in_the_file_of_hosts(typist: Typist) -> None:
     """A leader calls the counters that HOSTS_FILE names; their sum is the right number of primes."""
-    states = succeeded(start(typist, "primes"))
+    states = succeeded(typist, "primes", start(typist, "primes"))
     assert states == {"leader:0": "SUCCEEDED", "counter:0": "SUCCEEDED", "counter:1": "SUCCEEDED"}
     found = left(typist, "primes", "output/leader-0/primes.json")
     assert found == {"primes": 17984, "below": 200000, "counters": 2}
