@@ -33,8 +33,8 @@ if typing.TYPE_CHECKING:
 
 
 def apply(snapshot: Snapshot, event: Event) -> Snapshot:
-    """Return the snapshot after `event`; events that this fold does not know change nothing."""
-    return _fold(event, snapshot)
+    """Return the snapshot after `event`; what this fold does not know changes nothing, and nothing does after the end."""
+    return snapshot if snapshot.verdict is not None else _fold(event, snapshot)
 
 
 @functools.singledispatch
@@ -239,8 +239,6 @@ def _(event: Waiting, snapshot: Snapshot) -> Snapshot:
 
 @_fold.register
 def _(event: JobStopping, snapshot: Snapshot) -> Snapshot:
-    if snapshot.verdict is not None:
-        return snapshot
     since_s = event.time if snapshot.stopping is None else snapshot.stopping_since_s
     return _ordered(
         dataclasses.replace(snapshot, state=states.STOPPING, stopping=event, stopping_since_s=since_s, probing={})
@@ -249,8 +247,6 @@ def _(event: JobStopping, snapshot: Snapshot) -> Snapshot:
 
 @_fold.register
 def _(event: JobEnded, snapshot: Snapshot) -> Snapshot:
-    if snapshot.verdict is not None:
-        return snapshot
     tasks = {
         name: task if task.ended else dataclasses.replace(task, state=states.KILLED)
         for name, task in snapshot.tasks.items()

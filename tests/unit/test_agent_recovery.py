@@ -14,7 +14,15 @@ from am.agent.policy import StopJob
 from am.agent.recovery import FREE_RESTARTS, NEVER_UP_TRIES, RENDEZVOUS_TRIES, AvoidHost, RestartJob, RestartTask
 from am.agent.signs import Signs
 from am.contract import states, wire
-from am.contract.events import AgentStarted, GangComplete, TaskExited, TaskRegistered, TaskStarted
+from am.contract.events import (
+    AgentStarted,
+    GangComplete,
+    JobEnded,
+    TaskExited,
+    TaskRegistered,
+    TaskStarted,
+    TaskUploaded,
+)
 from am.contract.job import FATAL, RESTART_JOB, RESTART_TASK
 
 LOST = {"witness": "yarn", "problem": "executor-lost"}
@@ -204,3 +212,11 @@ def test_a_host_on_which_attempts_fail_is_avoided():
 def test_every_kind_of_fault_is_decided_upon():
     """Nothing that an end can mean is without a rule."""
     assert set(faults.WHOSE) == {faults.PROGRAM, faults.PLATFORM, faults.STORE, faults.RENDEZVOUS}
+
+
+def test_nothing_that_comes_after_the_verdict_changes_the_job():
+    """Results that arrive late do not count a task twice that nobody waited for any more."""
+    now = after(running(job()), exited("worker:0", 0))
+    now = after(now, JobEnded(9.0, states.KILLED, 137, "client", "job-killed", "killed"))
+    assert after(now, TaskUploaded(9.5, "worker:0", 1, 1, 10)) == now
+    assert now.unsettled == 0
