@@ -190,15 +190,8 @@ def test_what_is_staged() -> None:
 def test_the_archive_of_equal_files_keeps_its_extension(here: Path) -> None:
     """YARN takes the kind of an archive from its name: of two files with one content the archive's name is used."""
     shutil.copy("env.tar.gz", "plain")
-    made = planned(
-        "--name",
-        "x",
-        "--input_path",
-        "",
-        *SMALL,
-        *["--localization", "env.tar.gz#archive:./env"],
-        *["--localization", "plain:./plain"],
-    )
+    brought = [*["--localization", "env.tar.gz#archive:./env"], *["--localization", "plain:./plain"]]
+    made = planned("--name", "x", "--input_path", "", *SMALL, *brought)
     (file,) = made.staged
     assert file.extension == ".tar.gz"
 
