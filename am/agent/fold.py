@@ -33,7 +33,7 @@ if typing.TYPE_CHECKING:
 
 
 def apply(snapshot: Snapshot, event: Event) -> Snapshot:
-    """Return the snapshot after `event`; what this fold does not know changes nothing, and nothing does after the end."""
+    """Return the snapshot after `event`; what this fold does not know changes nothing, as after the verdict."""
     return snapshot if snapshot.verdict is not None else _fold(event, snapshot)
 
 
