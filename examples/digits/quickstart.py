@@ -192,8 +192,9 @@ def start(name: str, words: list[str], news: queue.Queue[tuple[Step, str | None]
     step = Step(name, process, time.monotonic())
 
     def read() -> None:
-        for line in process.stdout or ():
-            news.put((step, line.rstrip("\n")))
+        with process.stdout as stream:
+            for line in stream:
+                news.put((step, line.rstrip("\n")))
         news.put((step, None))
 
     threading.Thread(target=read, daemon=True).start()
