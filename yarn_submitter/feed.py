@@ -27,7 +27,6 @@ from yarn_submitter.store import Store
 # How often the ResourceManager is asked while no agent can be listened to: it has no events to offer.
 _PAUSE_S = 0.3
 _READERS = 8
-_NEWEST = 5  # of a history's segments: a verdict is in its last ones
 _HOLD_S = wire.MAX_HOLD_S
 # A ResourceManager that restarts or hands over to its standby is away for less than this.
 PATIENCE_S = 60.0
@@ -211,12 +210,15 @@ class Feed:
 
 
 def verdict_left(store: Store, job_dir: str) -> JobEnded | None:
-    """Return the verdict that stands in a job's history; None when there is none (yet)."""
+    """Return the verdict that stands in a job's history; None when there is none (yet).
+
+    It is the last that an agent writes: the newest segment beside each ApplicationMaster is looked into.
+    """
     directory = contract.history_dir(job_dir)
     names = [status.path for status in store.list(directory)] if store.status(directory) else []
-    newest = sorted((name for name in names if name.endswith(".jsonl")), key=_segment_key, reverse=True)
-    for name in newest[:_NEWEST]:  # a second ApplicationMaster may have written that it is there
-        said = list(_parse(store.read(name).decode(errors="replace").splitlines()))
+    newest = {_segment_key(name)[0]: name for name in sorted(names, key=_segment_key) if name.endswith(".jsonl")}
+    for name in reversed(newest.values()):
+        said = _parse(store.read(name).decode(errors="replace").splitlines())
         verdict = next((event for event in said if isinstance(event, JobEnded)), None)
         if verdict is not None:
             return verdict

@@ -37,6 +37,7 @@ _TAGGED = "yarn-submitter"
 _TAG = "ys-id:"
 _ENDED = ("FINISHED", "FAILED", "KILLED")
 _SWEPT = 30
+_LOOKED_INTO = 16
 _PART_S = 60.0  # an agent that YARN has just told to end may be about to rename what it writes
 JOB_ID = re.compile(r"\d{8}t\d{6}-[0-9a-f]{6}\Z")
 _APPLICATION_ID = re.compile(r"application_\d+_\d+\Z")
@@ -273,11 +274,13 @@ def ours(apps: Sequence[App]) -> list[tuple[str, App]]:
 
 
 def settled(site: Site, jobs: Sequence[tuple[str, App]]) -> list[tuple[str, App]]:
-    """Return the jobs, those as ended that live on only to repeat their verdict beside another ApplicationMaster.
+    """Return the jobs, those as ended whose ApplicationMaster lives on after their verdict, or only repeats it.
 
-    Costs nothing for jobs whose first ApplicationMaster lives.
+    Costs a look into the history of each job that runs, all at once; when they are many, only of those that YARN has
+    given another ApplicationMaster.
     """
-    again = [(job_id, app) for job_id, app in jobs if app.begun_again and JOB_ID.match(job_id)]
+    running = [(job_id, app) for job_id, app in jobs if JOB_ID.match(job_id) and app.launched]
+    again = running if len(running) <= _LOOKED_INTO else [one for one in running if one[1].begun_again]
     if not again:
         return list(jobs)
     from yarn_submitter.probe import start

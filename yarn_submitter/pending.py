@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from yarn_submitter.facts import Amount, ClusterFacts, Node, Partition, Pending, Queue, kinds, total
 from yarn_submitter.rest import App
@@ -81,24 +81,23 @@ def _of_queues(ask: Pending, leaf: Queue, waits: Waits) -> Iterator[str]:
         yield from _am_share(ask, leaf, part, waits)
     user = next((user for user in leaf.users if user.name == waits.app.user), None)
     said = any(_USER_LIMIT in word for word in waits.words)
-    over = user is not None and user.limit is not None and not ask.label and _beyond(user.used, Amount(), user.limit)
+    held = _less(user.used, waits.app.reserved) if user is not None else Amount()
+    over = user is not None and user.limit is not None and not ask.label and _beyond(held, Amount(), user.limit)
     if user is not None and user.limit is not None and (said or over):
         yield (
-            f"{user.name} has reached the limit of one user in queue {leaf.typed}: {_text(user.used)} in use, "
+            f"{user.name} has reached the limit of one user in queue {leaf.typed}: {_text(held)} in use, "
             f"{_text(user.limit)} allowed; the job waits for {_ask_text(ask, waits)}"
         )
     for queue in _upwards(leaf, waits.cluster.queues):
         own = queue.partition(ask.label)
-        if (
-            own is not None
-            and own.most is not None
-            and own.used is not None
-            and _beyond(own.used, ask.amount, own.most)
-        ):
+        if own is None or own.most is None or own.used is None:
+            continue
+        used = _less(own.used, waits.app.reserved)
+        if _beyond(used, ask.amount, own.most):
             yield (
-                f"queue {queue.typed} is full: {_text(own.used)} in use, at most {_text(own.most)} allowed "
-                f"({own.used_percent:.4g} % of the cluster; its share is {own.capacity_percent:.4g} %, its maximum "
-                f"{own.max_percent:.4g} %); the job waits for {_ask_text(ask, waits)}"
+                f"queue {queue.typed} is full: {_text(used)} in use, at most {_text(own.most)} allowed "
+                f"(its share is {own.capacity_percent:.4g} % of the cluster, its maximum {own.max_percent:.4g} %); "
+                f"the job waits for {_ask_text(ask, waits)}"
             )
 
 
@@ -154,7 +153,7 @@ def _no_nodes(label: str, cluster: ClusterFacts) -> str:
 
 def _ask_text(ask: Pending, waits: Waits) -> str:
     if waits.for_master:
-        return f"its ApplicationMaster, {_text(ask.amount)}"
+        return f"its ApplicationMaster, {_text(ask.amount)}" if ask.amount != Amount() else "its ApplicationMaster"
     return f"{ask.count} container{'s' if ask.count > 1 else ''} of {_text(ask.amount)}"
 
 
@@ -181,6 +180,11 @@ def _beyond(used: Amount, more: Amount, most: Amount) -> bool:
             for kind in kinds([asked])
         )
     )
+
+
+def _less(used: Amount, reserved: Amount) -> Amount:
+    """Return what is used without what nodes keep free for the job itself: YARN counts that as used."""
+    return replace(used, memory_mib=used.memory_mib - reserved.memory_mib, vcores=used.vcores - reserved.vcores)
 
 
 def _room(ask: Amount, free: Amount) -> tuple[float, int, int]:

@@ -34,6 +34,7 @@ from yarn_submitter.web import Answer, Doors, Service, Web
 ENDED = frozenset(("FINISHED", "FAILED", "KILLED"))
 LIVE = ("NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED", "RUNNING")
 _RM = "/ws/v1/cluster"
+_NOTHING = Amount()
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class App:
         containers: How many it holds now.
         log_aggregation: DISABLED, NOT_START, RUNNING, RUNNING_WITH_FAILURE, SUCCEEDED, FAILED or TIME_OUT.
         pending: What it waits for; empty in lists, which do not tell it.
+        reserved: What nodes keep free for it although it has not got it; counted as used in its queue.
     """
 
     id: str
@@ -85,6 +87,7 @@ class App:
     containers: int
     log_aggregation: str
     pending: tuple[Pending, ...] = ()
+    reserved: Amount = _NOTHING
 
     @property
     def ended(self) -> bool:
@@ -102,6 +105,11 @@ class App:
         """Return whether it lives with another ApplicationMaster than its first, or waits for one."""
         between = self.state == "ACCEPTED" and self.launched_s > 0 and not self.am_container
         return not self.ended and (between or self.am_attempt > 1)
+
+    @property
+    def launched(self) -> bool:
+        """Return whether it lives and an ApplicationMaster of it has run."""
+        return self.begun_again or self.state == "RUNNING"
 
 
 @dataclass(frozen=True)
@@ -331,6 +339,7 @@ def _app(data: Any) -> App:
         containers=max(0, integer(data, "runningContainers")),
         log_aggregation=text(data, "logAggregationStatus"),
         pending=pending(data),
+        reserved=Amount(max(0, integer(data, "reservedMB")), max(0, integer(data, "reservedVCores"))),
     )
 
 

@@ -53,7 +53,7 @@ def listed(capsys: pytest.CaptureFixture[str], cluster: PretendCluster):
         said = capsys.readouterr()
         assert (code, said.err) == (0, "")
         names = [job["name"] for job in json.loads(said.out)["jobs"]]
-        return names[::-1], cluster.asked[-1].params
+        return names[::-1], [request for request in cluster.asked if request.path.endswith("/apps")][-1].params
 
     return run
 

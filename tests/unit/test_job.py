@@ -320,7 +320,7 @@ def test_a_job_that_only_repeats_its_verdict_has_ended(cluster: PretendCluster) 
 
 
 def test_a_job_that_goes_on_with_a_second_master_lives(cluster: PretendCluster) -> None:
-    """No verdict, no end; between two masters neither. One whose first master lives is not looked into at all."""
+    """No verdict, no end; between two masters and beside one that has not left yet, the verdict is the end."""
     second_master(cluster, AgentStarted(1.0, 1, "nm", 1, APP))
     site = cluster.site()
 
@@ -332,6 +332,19 @@ def test_a_job_that_goes_on_with_a_second_master_lives(cluster: PretendCluster) 
     cluster.apps[0].update(state="ACCEPTED", amContainerLogs="", launchTime=1_700_000_001_000)
     assert ended()
     cluster.apps[0].update(state="RUNNING", amContainerLogs="http://nm/node/containerlogs/container_1_0001_01_000001/x")
+    assert ended()
+    cluster.apps[0].update(state="ACCEPTED", amContainerLogs="", launchTime=0)
     asked = len(cluster.asked)
     assert not ended()
     assert len(cluster.asked) == asked + 1
+
+
+def test_the_histories_of_many_jobs_are_not_read(cluster: PretendCluster) -> None:
+    """Only of those that YARN has given another ApplicationMaster."""
+    for number in range(2, 40):
+        cluster.add_app("RUNNING", f"application_1700000000000_{number:04}", f"20260102t030405-{number:06x}")
+    site = cluster.site()
+    jobs = ours(site.resource_manager.list_apps())
+    asked = len(cluster.asked)
+    assert settled(site, jobs) == jobs
+    assert len(cluster.asked) == asked

@@ -34,11 +34,12 @@ def app(state: str = "RUNNING", queue: str = "root.ml", pending: tuple[Pending, 
 def of_recorded(name: str, activities: str) -> list[str]:
     """Return the reasons for an application of the busy cluster that was recorded."""
     data = recorded(f"app-{name}")["app"]
-    waiting = dataclasses.replace(
-        app(data["state"], data["queue"], readers.pending(data), data["diagnostics"]), user=data["user"]
-    )
-    nodes = tuple(readers.node(node) for node in recorded("nodes-busy")["nodes"]["node"])
-    cluster = ClusterFacts(tuple(readers.queues(recorded("scheduler-busy"))), nodes)
+    kept = Amount(data["reservedMB"], data["reservedVCores"])
+    waiting = app(data["state"], data["queue"], readers.pending(data), data["diagnostics"])
+    waiting = dataclasses.replace(waiting, user=data["user"], reserved=kept)
+    busy = "fragmented" if name == "fragmented" else "busy"
+    nodes = tuple(readers.node(node) for node in recorded(f"nodes-{busy}")["nodes"]["node"])
+    cluster = ClusterFacts(tuple(readers.queues(recorded(f"scheduler-{busy}"))), nodes)
     return reasons(Waits(waiting, cluster, readers.activities(recorded(f"activities-{activities}"))))
 
 
@@ -50,8 +51,8 @@ def of_recorded(name: str, activities: str) -> list[str]:
             "queue-full",
             [
                 (
-                    "queue ml is full: 7 GiB, 8 vcores in use, at most 8 GiB, 8 vcores, 4 GPUs allowed (50 % of "
-                    "the cluster; its share is 25 %, its maximum 50 %); the job waits for its ApplicationMaster, "
+                    "queue ml is full: 7 GiB, 8 vcores in use, at most 8 GiB, 8 vcores, 4 GPUs allowed (its "
+                    "share is 25 % of the cluster, its maximum 50 %); the job waits for its ApplicationMaster, "
                     "512 MiB, 1 vcore"
                 ),
                 (
@@ -91,6 +92,17 @@ def of_recorded(name: str, activities: str) -> list[str]:
 def test_a_busy_cluster(name: str, activities: str, told: list[str]) -> None:
     """Queue full, share of ApplicationMasters, limit of a user: recorded on Hadoop 3.5.0."""
     assert of_recorded(name, activities) == told
+
+
+def test_what_is_kept_free_for_a_job_does_not_fill_its_queue() -> None:
+    """YARN reserves a part of a node for a large container, and counts it as used: it is no reason to wait."""
+    assert of_recorded("fragmented", "fragmented") == [
+        (
+            "no single node has room for a container of 4 GiB, 1 vcore, though 5 GiB, 12 vcores, 8 GPUs are free in all; "
+            "the largest free one, 127.0.0.12, has 3 GiB, 7 vcores, 4 GPUs"
+        ),
+        "YARN says: Node does not have sufficient resource for request, insufficient resources=[memory-mb]",
+    ]
 
 
 def test_without_the_schedulers_own_words() -> None:
@@ -159,7 +171,9 @@ def test_a_queue_above_is_full() -> None:
     found = reasons(
         Waits(app(queue="root.team.ml", pending=(ask(512),)), ClusterFacts((ROOT, team, ml), (node("n1", 8192),)))
     )
-    assert found[0].startswith("queue team is full: 4 GiB, 4 vcores in use, at most 4 GiB, 8 vcores allowed (50 %")
+    assert found[0].startswith(
+        "queue team is full: 4 GiB, 4 vcores in use, at most 4 GiB, 8 vcores allowed (its share is 40 %"
+    )
 
 
 def test_the_share_of_one_users_masters() -> None:
