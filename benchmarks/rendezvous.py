@@ -13,8 +13,6 @@ compared to the size before: 1.0 is linear.
 from __future__ import annotations
 
 import argparse
-import asyncio
-import cProfile
 import importlib
 import json
 import multiprocessing
@@ -25,36 +23,20 @@ import resource
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
-from am.agent.cluster import RUNNING, Container, NodeWord
-from am.agent.gang import PROBED_TASKS
-from am.contract import wire
+from crowd import SECRET, be_agent, be_executors
+
 from am.contract.job import CERTIFICATE_FILE, JOB_FILE, KEY_FILE, SECRET_FILE, JobPlan, Resources, RolePlan
-from am.executor import reporting
-from am.executor.environment import Task
-from am.executor.happenings import CODE_TERMINATED, Ended, Leave
-from am.executor.link import AgentLink
-from am.executor.ports import OpenPort
-from am.executor.preparation import Place
-from am.executor.running import STOPPED_BEFORE, End
-from am.executor.session import Session
 
 RESULTS = Path(__file__).with_suffix(".json")
-SECRET = "no secret at all"  # noqa: S105 - of a job that does not exist
-HOST = "127.0.0.1"
 SESSIONS_A_PROCESS = 250
-SWITCH_S = 1.0  # hundreds of threads that wait for one interpreter wake up this often to ask for it
 LOOK_S = 20.0  # how long beats are counted, at least
 PATIENCE_S = 300.0
-FAILED_CODE = 3
 TICK_S = os.sysconf("SC_CLK_TCK")
 BUDGETS = {5000: {"topology_s": 10.0, "memory_mb": 400.0}, 10: {"memory_mb": 80.0}}
 
@@ -71,7 +53,8 @@ class Row:
         beat_cpu_percent: The agent's processor time for them, of one core.
         told_s: From one task's exit until the last other task was told to stop.
         end_s: From that exit until the agent had left, all reports taken.
-        memory_mb: The agent's peak resident memory, 10^6 bytes.
+        steady_mb: The agent's resident memory while nothing happens, 10^6 bytes.
+        memory_mb: The same at its peak: when all report their ends at once.
         cpu_s: The agent's processor time from start to end.
     """
 
@@ -82,202 +65,9 @@ class Row:
     beat_cpu_percent: float
     told_s: float
     end_s: float
+    steady_mb: float
     memory_mb: float
     cpu_s: float
-
-
-# ---- the agent's process ----------------------------------------------------------------------------------------
-
-
-class GivingCluster:
-    """A YARN that has given all containers and ends none."""
-
-    def prepare(self) -> None:
-        """Take the memory that the real one takes."""
-        importlib.import_module("skein")
-
-    async def containers(self) -> tuple[Container, ...]:
-        """Nothing is left to give."""
-        return ()
-
-    async def look(self, _container_id: str, _node_http: str) -> NodeWord:
-        """Every container runs."""
-        return NodeWord(RUNNING)
-
-    async def ask(self, role: str, count: int) -> None:
-        """Nothing is ever asked for again."""
-
-    async def release_all(self) -> None:
-        """Nothing is given back."""
-
-    async def stop(self, container_id: str) -> None:
-        """Executors leave by themselves."""
-
-    async def finish(self, state: str, message: str) -> None:
-        """Nobody reads it."""
-
-
-class NullStore:
-    """A store that takes everything and keeps nothing."""
-
-    def prepare(self) -> None:
-        """Take the memory that the real one takes."""
-        importlib.import_module("hdfs")
-
-    def put(self, path: str, text: str, mode: str, replace: bool = False) -> None:
-        """Take it."""
-
-    def remove(self, path: str) -> None:
-        """Take it."""
-
-    def list(self, _path: str) -> list[str]:
-        """Nothing lies here."""
-        return []
-
-    def read(self, path: str) -> str:
-        """Nothing lies here."""
-        raise FileNotFoundError(path)
-
-
-def be_agent(directory: Path, profile: str) -> int:
-    """Run the job's agent; say on stdout where it listens, and at the end what it took."""
-    agent_module = importlib.import_module("am.agent.__main__")  # no part of the executors' processes
-    plan = JobPlan.from_text((directory / JOB_FILE).read_text())
-    setting = agent_module.Setting(directory, HOST, "application_1_0001", 1)
-    agent = agent_module.Agent(setting, plan, GivingCluster(), NullStore())
-    agent.port.add_done_callback(lambda port: print(json.dumps({"port": port.result()}), flush=True))
-    profiler = cProfile.Profile() if profile else None
-    if profiler:
-        profiler.enable()
-    asyncio.run(agent.run())
-    if profiler:
-        profiler.disable()
-        profiler.dump_stats(profile)
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    took = {"memory_mb": used.ru_maxrss * 1024 / 1e6, "cpu_s": used.ru_utime + used.ru_stime}
-    print(json.dumps(took), flush=True)
-    return 0
-
-
-# ---- processes of simulated executors ---------------------------------------------------------------------------
-
-
-class CountedLink(AgentLink):
-    """A link that counts requests."""
-
-    count = 0
-
-    def call(self, *arguments: Any) -> Any:
-        """See AgentLink."""
-        CountedLink.count += 1
-        return super().call(*arguments)
-
-
-class Crowd:
-    """What the sessions of one process have seen; `tell` sends it to the parent when it is the same for all."""
-
-    def __init__(self, count: int, parent: Connection) -> None:
-        self._lock = threading.Lock()
-        self._left = dict.fromkeys(("started", "told", "left"), count)
-        self._parent = parent
-        self.go = threading.Event()
-
-    def saw(self, what: str) -> None:
-        """Count one session that has seen something; the last one's time goes to the parent."""
-        now_s = time.monotonic()
-        with self._lock:
-            self._left[what] -= 1
-            if not self._left[what]:
-                self._parent.send((what, now_s))
-
-
-class SimulatedSession(Session):
-    """A session whose command runs until it is stopped, or until `fail`; nothing of a node is touched."""
-
-    def __init__(self, plan: JobPlan, place: Place, crowd: Crowd) -> None:
-        super().__init__(plan, place)
-        self._crowd = crowd
-        open_port = OpenPort().number if sum(role.instances for role in plan.roles) <= PROBED_TASKS else 0
-        self._prepared = SimpleNamespace(port_numbers=lambda: (40000, open_port))
-
-    def live(self) -> None:
-        """Live, in a thread that gets no signals."""
-        self._crowd.go.wait()
-        try:
-            self._live()
-        except Leave as leave:
-            if leave.code:
-                print(leave, file=sys.stderr)
-        finally:
-            self._reporter.close()
-            self._crowd.saw("left")
-
-    def fail(self) -> None:
-        """Let the command end badly; from another thread."""
-        self._inbox.put(Ended(FAILED_CODE))
-
-    def _make_ready(self, _another_port: bool) -> None:
-        return None
-
-    def _try(self, task: Task) -> End:
-        topology = self._await_start(task)
-        self._crowd.saw("started")
-        if topology is None:
-            return STOPPED_BEFORE
-        self._reporter.tell_pid(os.getpid())
-        while self._inbox.ending is None:
-            happening = self._inbox.next(None)
-            if isinstance(happening, Ended):
-                self._crowd.saw("told")
-                return End(happening.code, "its last words")
-        self._crowd.saw("told")
-        return End(CODE_TERMINATED)
-
-
-def be_executors(parent: Connection, directory: str, first: int, count: int) -> None:
-    """Be so many executors; do what the parent says."""
-    reporting.AgentLink = CountedLink
-    sys.setswitchinterval(SWITCH_S)
-    os.nice(19)  # executors have nodes of their own: the agent comes first here
-    place = Path(directory)
-    plan = JobPlan.from_text((place / JOB_FILE).read_text())
-    crowd = Crowd(count, parent)
-    sessions = [
-        SimulatedSession(
-            plan,
-            Place(
-                role="worker",
-                directory=directory,
-                agent_host=HOST,
-                certificate=str(place / CERTIFICATE_FILE),
-                token=wire.task_token(SECRET),
-                environment={
-                    "CONTAINER_ID": f"container_1_0001_01_{index:06d}",
-                    "NM_HOST": HOST,
-                    "NM_HTTP_PORT": "8042",
-                    "USER": "alice",
-                },
-                started_s=time.time(),
-            ),
-            crowd,
-        )
-        for index in range(first, first + count)
-    ]
-    for session in sessions:
-        threading.Thread(target=session.live, daemon=True).start()
-    parent.send(("ready", 0.0))
-    while True:
-        order = parent.recv()
-        if order == "go":
-            crowd.go.set()
-        elif order == "count":
-            parent.send(("counted", float(CountedLink.count)))
-        elif order == "fail":
-            now_s = time.monotonic()
-            sessions[0].fail()
-            parent.send(("failed", now_s))
-        else:
-            return
 
 
 # ---- the measurement --------------------------------------------------------------------------------------------
@@ -359,6 +149,7 @@ def course(fleet: Fleet, agent: subprocess.Popen[str], tasks: int) -> Row:
     start_cpu_s = cpu_s(agent.pid) - before_s
     time.sleep(2.0)  # the first beats with a pid are no steady load
     beats, window_cpu_s, window_s = beat_load(fleet, agent.pid, max(LOOK_S, tasks / 100))
+    steady_mb = resident_mb(agent.pid)
     failed_s = fleet.fail_one()
     told_s = max(fleet.hear("told")) - failed_s
     fleet.hear("left")
@@ -374,6 +165,7 @@ def course(fleet: Fleet, agent: subprocess.Popen[str], tasks: int) -> Row:
         100 * window_cpu_s / window_s,
         told_s,
         end_s,
+        steady_mb,
         took["memory_mb"],
         took["cpu_s"],
     )
@@ -424,6 +216,11 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICK_S
 
 
+def resident_mb(pid: int) -> float:
+    """Return the resident memory of a process, 10^6 bytes."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
+
+
 def report(rows: list[Row]) -> bool:
     """Print the rows with their growth; return whether every budget is kept."""
     names = [name for name in asdict(rows[0]) if name != "tasks"]
@@ -434,7 +231,7 @@ def report(rows: list[Row]) -> bool:
         for name in names:
             value = getattr(row, name)
             growth = ""
-            if before is not None and name not in {"memory_mb", "beat_cpu_percent", "beats_per_s"}:
+            if before is not None and name in {"topology_s", "start_cpu_s", "told_s", "end_s", "cpu_s"}:
                 growth = f" ({value / row.tasks / (getattr(before, name) / before.tasks):.2f})"
             cells.append(f"{value:.2f}{growth}")
         print(f"| {row.tasks} | " + " | ".join(cells) + " |")
