@@ -98,8 +98,8 @@ def test_what_is_kept_free_for_a_job_does_not_fill_its_queue() -> None:
     """YARN reserves a part of a node for a large container, and counts it as used: it is no reason to wait."""
     assert of_recorded("fragmented", "fragmented") == [
         (
-            "no single node has room for a container of 4 GiB, 1 vcore, though 5 GiB, 12 vcores, 8 GPUs are free in all; "
-            "the largest free one, 127.0.0.12, has 3 GiB, 7 vcores, 4 GPUs"
+            "no single node has room for a container of 4 GiB, 1 vcore, though 5 GiB, 12 vcores, 8 GPUs are free in all"
+            "; the largest free one, 127.0.0.12, has 3 GiB, 7 vcores, 4 GPUs"
         ),
         "YARN says: Node does not have sufficient resource for request, insufficient resources=[memory-mb]",
     ]
