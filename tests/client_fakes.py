@@ -277,6 +277,9 @@ class FakeYarn:
     taken: list[dict[str, Any]] = field(default_factory=list)
     closed: bool = False
 
+    def begin(self) -> None:
+        """Nothing takes long here."""
+
     def certificate(self) -> str:
         """Return what agents would show."""
         return "a certificate"

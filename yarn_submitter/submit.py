@@ -91,6 +91,7 @@ def submit(
         contextlib.closing(yarn or SkeinYarn(site.environ, progress)) as door,
         ThreadPoolExecutor(_WRITERS) as pool,  # what is being written lies there before anything is removed
     ):
+        door.begin()
         pool.submit(sweep_ended, site)
         code, code_hash = code_zip()
         python = describe(str(agent_archive or agent_env(progress)))

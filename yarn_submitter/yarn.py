@@ -4,9 +4,12 @@ The driver, with all that skein imports, lives in a process of its own: its envi
 is not ours, its memory goes when it goes, and the end of its standard input, for whatever reason, ends it. Parent and
 child speak JSON lines:
 
-    child:  {"ready": certificate in PEM}  or {"failed": why the driver did not start}
+    parent: {"begin": true}                    child: {"ready": certificate in PEM} or {"failed": why no driver started}
     parent: {"application": specification}     child: {"application_id": id} or {"refused": Skein's and YARN's words}
     parent: end of input                       child: stops the driver and exits
+
+What takes the child's own time (imports, a key) it does before "begin", while the job is checked; no Java is started
+for a job that is refused.
 """
 
 from __future__ import annotations
@@ -45,6 +48,9 @@ def application_dir(user: str, application_id: str) -> str:
 class Yarn(Protocol):
     """What is needed of a way to submit."""
 
+    def begin(self) -> None:
+        """Begin what takes long, in the background: a submission is certain; safe to repeat."""
+
     def certificate(self) -> str:
         """Return the certificate (PEM) that agent and executors of the application will have."""
 
@@ -56,7 +62,7 @@ class Yarn(Protocol):
 
 
 class SkeinYarn:
-    """Submits through Skein's driver, which starts in the background as soon as this object is made.
+    """Submits through Skein's driver, which starts in the background with `begin`.
 
     Args:
         environ: The process environment, with HADOOP_CONF_DIR and a PATH on which `yarn` and Java are found.
@@ -70,11 +76,11 @@ class SkeinYarn:
     def __init__(self, environ: Mapping[str, str], progress: Callable[[str], None] = lambda _: None) -> None:
         self._progress = progress
         self._certificate = ""
+        self._started_s: float | None = None
         with contextlib.ExitStack() as scratch:
             self._dir = scratch.enter_context(scratch_dir("driver"))
             with cache_errors():
                 launch_log = scratch.enter_context((self._dir / "launch.log").open("w"))
-            self._started_s = time.monotonic()
             try:
                 self._process = subprocess.Popen(
                     [sys.executable, "-m", "yarn_submitter.yarn", str(self._dir)],
@@ -89,6 +95,12 @@ class SkeinYarn:
                 raise _driver_failed(error.strerror or str(error), "") from error
             self._scratch = scratch.pop_all()
 
+    def begin(self) -> None:
+        """See Yarn."""
+        if self._started_s is None:
+            self._started_s = time.monotonic()
+            self._say({"begin": True})
+
     def certificate(self) -> str:
         """Return the application's certificate, waiting until the driver is up.
 
@@ -96,7 +108,9 @@ class SkeinYarn:
             UnreachableError: The driver could not be started, or not within `_START_S`.
         """
         if not self._certificate:
-            if not self._answers(self._started_s, _START_S, "starting Skein's Java program, which submits"):
+            self.begin()
+            since_s = self._started_s or time.monotonic()
+            if not self._answers(since_s, _START_S, "starting Skein's Java program, which submits"):
                 raise _silent(f"Skein's driver did not start within {_START_S} s.", self._last_words(), _NEXT_DRIVER)
             self._certificate = str(self._answer("ready"))
         return self._certificate
@@ -108,13 +122,7 @@ class SkeinYarn:
             UnreachableError: Driver or ResourceManager failed; the sentence tells why.
         """
         self.certificate()
-        if self._process.stdin is None:
-            raise _driver_ended("")
-        try:
-            self._process.stdin.write(json.dumps({"application": application}) + "\n")
-            self._process.stdin.flush()
-        except BrokenPipeError as error:
-            raise _driver_ended(self._log()) from error
+        self._say({"application": application})
         if not self._answers(time.monotonic(), _SUBMIT_S, "submitting to YARN"):
             sentence = f"YARN did not take the application within {_SUBMIT_S} s."
             raise _silent(sentence, self._last_words(), _NEXT_SUBMISSION)
@@ -134,6 +142,16 @@ class SkeinYarn:
         if self._process.stdout:
             self._process.stdout.close()
         self._scratch.close()
+
+    def _say(self, message: Mapping[str, Any]) -> None:
+        """Send the process a line."""
+        if self._process.stdin is None:
+            raise _driver_ended("")
+        try:
+            self._process.stdin.write(json.dumps(message) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError as error:
+            raise _driver_ended(self._log()) from error
 
     def _ends(self) -> bool:
         """Return whether the process ends within `_END_S` by itself."""
@@ -270,7 +288,7 @@ def driver_environment(environ: Mapping[str, str], directory: Path) -> dict[str,
 
 
 def _serve(directory: Path) -> None:
-    """Be the child: start the driver, submit what the parent sends, until the parent is gone."""
+    """Be the child: start the driver when told, submit what the parent sends, until the parent is gone."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -282,6 +300,8 @@ def _serve(directory: Path) -> None:
     import skein
 
     security = skein.Security.new_credentials()
+    if not sys.stdin.readline():  # the job was refused
+        return
     try:
         client = skein.Client(security=security, log=str(directory / "driver.log"), log_level="warn")
     except Exception as error:  # noqa: BLE001  whatever skein, grpc or Java raise becomes a sentence in the parent

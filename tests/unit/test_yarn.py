@@ -166,6 +166,15 @@ def real_skein(environ: dict[str, str], tmp_path: Path, **programs: str) -> dict
     return {**real, "PATH": f"{directory}{os.pathsep}{environ['PATH']}"}
 
 
+def test_no_java_is_started_for_a_job_that_is_refused(environ: dict[str, str], tmp_path: Path) -> None:
+    """The process beside us waits for `begin`; let go before that, it has started nothing and leaves nothing."""
+    note = tmp_path / "notes" / "started"
+    yarn = SkeinYarn(real_skein(environ, tmp_path, java=f"touch {note}; exit 1", yarn=f"touch {note}; echo classpath"))
+    yarn.close()
+    assert not note.exists()
+    assert scratch(tmp_path) == []
+
+
 @pytest.mark.parametrize("hangs", ["java", "yarn"])
 @pytest.mark.parametrize("interrupted", [False, True])
 def test_a_program_that_hangs(
@@ -177,6 +186,7 @@ def test_a_program_that_hangs(
     os.mkfifo(pipe)
     scripts = {"java": "exit 1", "yarn": "echo classpath", hangs: f"echo $$ >{pipe}; exec sleep 1000"}
     yarn = SkeinYarn(real_skein(environ, tmp_path, **scripts))
+    yarn.begin()
     program = os.pidfd_open(int(pipe.read_text()))
     if not interrupted:
         with pytest.raises(UnreachableError, match=r"did not start within 1\.0 s") as failed:

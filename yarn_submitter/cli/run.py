@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ if TYPE_CHECKING:  # what asks a cluster costs a dry run nothing
     from yarn_submitter.check import Checked
     from yarn_submitter.job import Job
     from yarn_submitter.site import Site
+    from yarn_submitter.yarn import SkeinYarn
 
 NAME = "run"
 HELP = "run a training job and follow it"
@@ -84,26 +86,36 @@ def submit_to(
     """
     from yarn_submitter.check import check
 
-    checked = check(spec, files, site)
-    if controls.force:
-        checked = checked.forced()
-    if controls.check:
-        return _tell_check(checked, controls, console)
-    refusal = checked.refusal()
-    if refusal is not None:
-        raise refusal
-    for note in checked.notes:
-        console.say(f"job: note: {note.text()}")
+    with contextlib.ExitStack() as beside:
+        door = None if controls.check else beside.enter_context(_door(site, console))
+        checked = check(spec, files, site)
+        if controls.force:
+            checked = checked.forced()
+        if controls.check:
+            return _tell_check(checked, controls, console)
+        refusal = checked.refusal()
+        if refusal is not None:
+            raise refusal
+        for note in checked.notes:
+            console.say(f"job: note: {note.text()}")
+        beside.pop_all()  # submit closes it
     from yarn_submitter.job import Job
     from yarn_submitter.submit import submit
 
     try:
-        submitted = submit(planned, site, console.progress, rerun_of=rerun_of)
+        submitted = submit(planned, site, console.progress, door, rerun_of=rerun_of)
     except KeyboardInterrupt as interrupt:
         console.say(f"interrupted before the job was submitted. {str(interrupt) or 'Nothing is left of it.'}")
         return DETACHED
     job = Job(site, submitted.id, submitted.application_id, submitted.job)
     return _leave_or_follow(job, controls, console)
+
+
+def _door(site: Site, console: Console) -> contextlib.closing[SkeinYarn]:
+    """Return the way to YARN; what it needs before it is certain that a job is submitted, it does beside the checks."""
+    from yarn_submitter.yarn import SkeinYarn
+
+    return contextlib.closing(SkeinYarn(site.environ, console.progress))
 
 
 def _tell_check(checked: Checked, controls: Controls, console: Console) -> int:
