@@ -157,7 +157,8 @@ class Desk:
         if said.attempt < task.attempt:  # told before: the next one has begun
             return wire.Ack(hold=True)
         code, tail, problem, now_s = said.code & 0xFF, wire.clip_tail(said.tail), said.problem, self._job.clock()
-        if code == TERMINATED and not problem and not task.ended and self._job.snapshot.stopping is None:
+        told = self._job.snapshot.stopping is not None or task.round < self._job.snapshot.round
+        if code == TERMINATED and not problem and not task.ended and not told:
             code, tail, problem = await self._why_terminated(task, code, tail)
         if not self._job.snapshot.tasks[task.name].ended:
             stopped = self._job.snapshot.stopping is not None and now_s >= self._job.snapshot.stopping_since_s

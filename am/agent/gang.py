@@ -98,8 +98,10 @@ def topology(plan: JobPlan, snapshot: Snapshot, hosts: Mapping[str, str]) -> dic
 def _by_role(plan: JobPlan, snapshot: Snapshot, value: typing.Callable[[Task], str]) -> dict[str, tuple[str, ...]]:
     found: dict[str, list[str]] = {role.name: [] for role in plan.roles if role.instances}
     for task in snapshot.tasks.values():
-        if task.up:
-            found[task.role].append(value(task))
+        found[task.role].append(value(task) if task.up else "")
+    for values in found.values():
+        while values and not values[-1]:  # of an elastic role; a gap before others keeps their place
+            values.pop()
     return {role: tuple(values) for role, values in found.items()}
 
 

@@ -13,6 +13,7 @@ if typing.TYPE_CHECKING:
     from am.contract.events import TaskExited
     from am.contract.job import JobPlan
 
+BEFORE_THE_COMMAND = frozenset(("gpu-missing", "no-free-port"))
 NEVER_UP_TRIES = 3  # containers that end before the user's command ran are the cluster's fault, up to so many a task
 RENDEZVOUS_TRIES = 5  # a job whose addresses are taken so often shares its nodes with something that takes them all
 FREE_RESTARTS = 100  # a job that its cluster has disturbed so often will not get through
@@ -51,7 +52,7 @@ class AvoidHost:
 def after_failure(plan: JobPlan, snapshot: Snapshot, task: Task, exit_: TaskExited) -> RestartTask | RestartJob | None:
     """Return how the job goes on after a task's failure; None when it does not."""
     fault = faults.classify(exit_)
-    choice = _choice(plan, snapshot, task, fault)
+    choice = _choice(plan, snapshot, task, exit_)
     reason = words.blame(task, exit_).message
     if choice == job.RESTART_TASK:
         keeps = stays(task, avoided_with(snapshot, task))
@@ -70,17 +71,21 @@ def after_loss(snapshot: Snapshot, task: Task, exit_: TaskExited) -> RestartTask
     return RestartTask(task.name, task.attempt + 1, reason, keeps=False)
 
 
-def _choice(plan: JobPlan, snapshot: Snapshot, task: Task, fault: faults.Fault) -> str:
-    role = plan.role(task.role)
+def _choice(plan: JobPlan, snapshot: Snapshot, task: Task, exit_: TaskExited) -> str:
+    role, fault = plan.role(task.role), faults.classify(exit_)
     if fault.whose == faults.RENDEZVOUS:
         return job.RESTART_JOB if snapshot.free_restarts < RENDEZVOUS_TRIES else job.FATAL
     if not fault.retry:
         return job.FATAL
+    # Its peers meet at the main task: at another address they would not find it.
+    meeting = bool(role.min_instances) and task.name == plan.main_task
     if fault.counted:
-        return role.on_failure if snapshot.restarts < plan.max_restarts else job.FATAL
-    if not ran(snapshot, task):
+        cell = job.RESTART_JOB if meeting and role.on_failure == job.RESTART_TASK else role.on_failure
+        return cell if snapshot.restarts < plan.max_restarts else job.FATAL
+    if not ran(snapshot, task) or exit_.problem in BEFORE_THE_COMMAND:
         return job.RESTART_TASK if task.attempt < NEVER_UP_TRIES else job.FATAL
-    return role.on_loss if snapshot.free_restarts < FREE_RESTARTS else job.FATAL
+    cell = job.RESTART_JOB if meeting and role.on_loss == job.RESTART_TASK else role.on_loss
+    return cell if snapshot.free_restarts < FREE_RESTARTS else job.FATAL
 
 
 def ran(snapshot: Snapshot, task: Task) -> bool:

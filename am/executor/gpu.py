@@ -17,14 +17,19 @@ _USUAL = "/usr/bin:/usr/local/bin:/usr/local/nvidia/bin:/bin"
 _DEVICE = re.compile(r"nvidia\d+")
 
 
-def visible(environment: typing.Mapping[str, str]) -> int:
+def visible(environment: typing.Mapping[str, str]) -> typing.Optional[int]:
     """Return how many GPUs the container sees: what nvidia-smi lists, else the devices that can be opened.
+
+    None where nothing of NVIDIA's is to be found: GPUs of another maker are not to be counted by these means.
 
     Args:
         environment: Of the container; its PATH counts.
     """
     listed = _ask("index", environment)
-    return len(listed) if listed is not None else sum(map(_opens, os.listdir("/dev")))
+    if listed is not None:
+        return len(listed)
+    devices = [name for name in os.listdir("/dev") if _DEVICE.fullmatch(name)]
+    return sum(map(_opens, devices)) if devices or _program(environment) else None
 
 
 def utilization(environment: typing.Mapping[str, str]) -> typing.Optional[typing.List[int]]:
@@ -40,7 +45,7 @@ def utilization(environment: typing.Mapping[str, str]) -> typing.Optional[typing
 
 
 def _ask(what: str, environment: typing.Mapping[str, str]) -> typing.Optional[typing.List[str]]:
-    found = shutil.which("nvidia-smi", path=f"{environment.get('PATH', '')}:{_USUAL}")
+    found = _program(environment)
     if found is None:
         return None
     try:
@@ -57,9 +62,11 @@ def _ask(what: str, environment: typing.Mapping[str, str]) -> typing.Optional[ty
     return [line.strip() for line in said.stdout.decode(errors="replace").splitlines() if line.strip()]
 
 
+def _program(environment: typing.Mapping[str, str]) -> typing.Optional[str]:
+    return shutil.which("nvidia-smi", path=f"{environment.get('PATH', '')}:{_USUAL}")
+
+
 def _opens(name: str) -> bool:
-    if not _DEVICE.fullmatch(name):
-        return False
     try:
         os.close(os.open(f"/dev/{name}", os.O_RDWR | os.O_NONBLOCK))
     except OSError:

@@ -105,7 +105,7 @@ def _expect_gpus(asked: int, environment: typing.Mapping[str, str]) -> None:
     from am.executor.gpu import visible  # for tasks with GPUs only
 
     seen = visible(environment)
-    if seen < asked:
+    if seen is not None and seen < asked:
         sentence = f"The task asked for {asked} GPUs and sees {seen} on {environment.get('NM_HOST', 'its node')}."
         raise FailureError(CODE_LOST, "gpu-missing", sentence)
 

@@ -40,7 +40,7 @@ def kill(sandbox: SandboxInfo, pattern: str) -> None:
 def attempts(typist: Typist, job: str) -> dict[str, list[tuple[int, str]]]:
     """Return task -> (attempt, state) of each of its attempts."""
     tasks = typist.type("show", job, "--attempts", "--json").json()["tasks"]
-    return {task["name"]: [(each["attempt"], each["state"]) for each in task["attempts"]] for task in tasks}
+    return {task["task"]: [(each["attempt"], each["state"]) for each in task["attempts"]] for task in tasks}
 
 
 def test_a_program_that_fails_twice_and_succeeds(typist: Typist) -> None:
@@ -158,7 +158,7 @@ def test_a_failure_is_told_once(typist: Typist, sandbox: SandboxInfo, tmp_path: 
     assert app is not None
     assert (app.final_status, starts.read_text()) == ("FAILED", "x\n")
     shown = typist.type("show", application_id, "--json").json()
-    assert (shown["state"], shown["exit_code"], shown["task"]) == ("FAILED", 3, "w:0")
+    assert (shown["state"], shown["exit_code"], shown["problem"]) == ("FAILED", 3, "task-failed")
 
 
 def test_two_gangs_that_block_each_other(typist: Typist) -> None:
@@ -171,7 +171,7 @@ def test_two_gangs_that_block_each_other(typist: Typist) -> None:
 
 def test_a_gang_that_is_not_complete_in_time(typist: Typist) -> None:
     """With --gang_tries it fails in the end, and says which role is short by how many, in which queue."""
-    words = ["--gang_timeout", "4s", "--gang_tries", "1"]
+    words = ["--gang_timeout", "4s", "--gang_tries", "1", "--force"]
     ended = typist.type(
         *workers(
             "part",

@@ -139,6 +139,11 @@ def test_gpus_are_read_as_nvidia_smi_prints_them(programs):
     assert visible(broken) == sum(path.name[6:].isdigit() for path in Path("/dev").glob("nvidia*"))
 
 
+def test_gpus_of_another_maker_are_not_counted(programs):
+    """Where nothing of NVIDIA's is to be found nobody knows how many there are, and no task is kept from starting."""
+    assert visible({"PATH": programs()}) is None
+
+
 @pytest.mark.parametrize(
     ("seen", "problem"),
     [
