@@ -59,7 +59,9 @@ def _(event: TaskRegistered, snapshot: Snapshot) -> Snapshot:
     if task.ended:
         return snapshot
     address = f"{event.host}:{event.ports[0]}" if event.ports else event.host
-    orders = snapshot.orders + (task.attempt > 1)  # its executor may have had an order for the attempt before
+    # Its executor may have had an order for the attempt before; one that comes to a gang that runs has a new topology.
+    own = task.attempt > 1 or bool(snapshot.topology)
+    orders = snapshot.orders + own
     after = dataclasses.replace(
         task,
         state=states.READY,
@@ -69,7 +71,7 @@ def _(event: TaskRegistered, snapshot: Snapshot) -> Snapshot:
         node_http=event.node_http,
         address=address,
         probe=event.probe,
-        order_id=orders if task.attempt > 1 else 0,
+        order_id=orders if own else 0,
     )
     snapshot = _with_task(snapshot, after)
     first_s = event.time if snapshot.first_registered_s is None else snapshot.first_registered_s

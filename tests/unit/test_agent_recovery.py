@@ -58,9 +58,12 @@ def running(which):
 
 
 def started(which, now):
-    hosts = tuple(task.address for task in now.role("worker"))
+    hosts = tuple(task.address for task in now.role("worker") if task.up)
     now = after(now, GangComplete(2.0, {"worker": hosts}))
-    return after(now, *(TaskStarted(3.0, task.name, task.attempt, 7) for task in now.tasks.values() if not task.ended))
+    return after(
+        now,
+        *(TaskStarted(3.0, task.name, task.attempt, 7) for task in now.tasks.values() if task.up and not task.ended),
+    )
 
 
 def step(which, now):
@@ -220,3 +223,13 @@ def test_nothing_that_comes_after_the_verdict_changes_the_job():
     now = after(now, JobEnded(9.0, states.KILLED, 137, "client", "job-killed", "killed"))
     assert after(now, TaskUploaded(9.5, "worker:0", 1, 1, 10)) == now
     assert now.unsettled == 0
+
+
+def test_who_comes_to_a_gang_that_runs_has_an_order_of_its_own():
+    """Its topology is another one than that of the order for all, so the two have different numbers."""
+    which = job()
+    now = after(snapshot.start(which), AgentStarted(0.0, 1, "am", 1, "a"), registered("worker:0"))
+    now = after(started(which, now), registered("worker:1"))
+    order = policy.order(which, now, now.tasks["worker:1"])
+    assert (order.order, order.topology) == (wire.START, {"worker": ("h0:2222", "h1:2222")})
+    assert order.order_id > now.ordered(now.tasks["worker:0"])
