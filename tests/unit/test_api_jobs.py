@@ -275,7 +275,7 @@ def test_a_list_is_filtered_by_the_cluster(cluster: PretendCluster) -> None:
         ("fit-1", "SUCCEEDED", True),
     ]
     (one,) = yarn_submitter.list_jobs(name="fit-2", queue="default", live=True, all_users=True)
-    params: dict[str, Any] = cluster.asked[-1].params
+    params: dict[str, Any] = [request for request in cluster.asked if request.path.endswith("/apps")][-1].params
     assert (params["name"], params["queue"], "RUNNING" in params["states"], "user" in params) == (
         *("fit-2", "default", True),
         False,
