@@ -7,6 +7,7 @@ import cProfile
 import importlib
 import json
 import os
+import random
 import resource
 import sys
 import threading
@@ -146,8 +147,9 @@ class SimulatedSession(Session):
     def __init__(self, plan: JobPlan, place: Place, crowd: Crowd) -> None:
         super().__init__(plan, place)
         self._crowd = crowd
+        port = random.randrange(32768, 61000)  # noqa: S311 - no secret
         open_port = OpenPort().number if sum(role.instances for role in plan.roles) <= PROBED_TASKS else 0
-        self._prepared = SimpleNamespace(port_numbers=lambda: (40000, open_port))
+        self._prepared = SimpleNamespace(port_numbers=lambda: (port, open_port))
 
     def live(self) -> None:
         """Live, in a thread that gets no signals."""
@@ -206,7 +208,7 @@ def be_executors(parent: Connection, directory: str, first: int, count: int) -> 
                 token=wire.task_token(SECRET),
                 environment={
                     "CONTAINER_ID": f"container_1_0001_01_{index:06d}",
-                    "NM_HOST": HOST,
+                    "NM_HOST": f"127.0.{index // 250}.{index % 250 + 1}",
                     "NM_HTTP_PORT": "8042",
                     "USER": "alice",
                 },
