@@ -312,20 +312,39 @@ def _service(spec: JobSpec, role: RoleSpec, files: Mapping[str, LocalFile]) -> d
 def _executor_script(role: str, archives: list[str]) -> str:
     """Return the shell text that finds a Python (3.7 or newer) and becomes the executor of a task of `role`.
 
-    Our own interpreter comes last and packed: unpacking it for every container costs a second, and having YARN unpack
-    it costs one `chmod` a file on nodes without Hadoop's native library, where hardly any container needs it.
+    An archive's interpreter is tried first: it may stand for one that the node does not have. The node's own tells its
+    version, which costs no start of an interpreter, and gives way by itself when it has no ssl. Ours comes last and
+    packed: unpacking it for every container costs a second, and having YARN unpack it costs one `chmod` a file on nodes
+    without Hadoop's native library, where hardly any container needs it.
     """
-    pythons = " ".join([shlex.quote(f"./{name}/bin/python3") for name in archives] + ["python3"])
-    start = f'-I -S -c "{_IMPORT.format("executor")}" {role}'
+    become = f'"{_IMPORT.format("executor")}" {role}'
     unpacked = contract.PYTHON_DIR
-    return f"""\
-for python in {pythons}; do
-  if "$python" -I -S -c "import sys, ssl; sys.exit(sys.version_info < (3, 7))" 2>/dev/null; then
-    exec "$python" {start}
-  fi
-done
-mkdir {unpacked} && gzip -dc {contract.PYTHON_ARCHIVE} | tar -xf - -C {unpacked}
-exec ./{unpacked}/bin/python3 {start}"""
+    own = (
+        f"mkdir {unpacked} && gzip -dc {contract.PYTHON_ARCHIVE} | tar -xf - -C {unpacked}"
+        f" && exec ./{unpacked}/bin/python3 -I -S -c {become}"
+    )
+    tries = "".join(_ARCHIVE_PYTHON.format(shlex.quote(f"./{name}/bin/python3"), become) for name in archives)
+    node = _NODE_PYTHON.format(contract.OWN_PYTHON, shlex.quote(own), _IMPORT.format("executor"), role)
+    return f"{tries}{node}{own}"
+
+
+_ARCHIVE_PYTHON = """\
+if {0} -I -S -c "import sys, ssl; sys.exit(sys.version_info < (3, 7))" 2>/dev/null; then
+  exec {0} -I -S -c {1}
+fi
+"""
+_NODE_PYTHON = """\
+case $(python3 -V 2>&1) in "Python 3."[789].*|"Python 3."[1-9][0-9].*)
+  export {0}={1}
+  exec python3 -I -S -c "
+try:
+  import ssl
+except ImportError:
+  import os
+  os.execvp('bash', ['bash', '-c', os.environ['{0}']])
+{2}" {3} ;;
+esac
+"""
 
 
 def _environment(job: dict[str, Any]) -> dict[str, dict[str, str]]:

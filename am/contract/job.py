@@ -21,6 +21,7 @@ SECRETS_FILE = ".ys.secrets.json"
 PYTHON_DIR = ".ys.python"
 PYTHON_ARCHIVE = ".ys.python.tar.gz"
 SOURCE_ARCHIVE = ".ys.src.tar.gz"
+OWN_PYTHON = "YS_OWN_PYTHON"  # variable: how an executor is started with our own interpreter, for one that cannot go on
 # Skein puts the job's own certificate and key there under these names (Skein 0.8.2, seen).
 CERTIFICATE_FILE = ".skein.crt"
 KEY_FILE = ".skein.pem"

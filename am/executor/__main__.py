@@ -25,7 +25,7 @@ def main(arguments: typing.Optional[typing.Sequence[str]] = None) -> int:
     started_s = time.time()
     role = (sys.argv[1:] if arguments is None else list(arguments))[0]
     directory = os.getcwd()
-    environment = dict(os.environ)
+    environment = {name: value for name, value in os.environ.items() if name != job.OWN_PYTHON}
     try:
         plan = job.JobPlan.from_text(_read(job.JOB_FILE))
         plan.role(role)
