@@ -88,6 +88,7 @@ def horovod_python() -> Path:
         if not _imports(python, "horovod.torch"):
             if not list(wheels.glob("horovod-*.whl")):
                 _install(*HOROVOD_PACKAGES)
+                _pip(python, "wheel")
                 wheel = ("wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(wheels), HOROVOD)
                 _run(str(python), "-m", "pip", *wheel, environment=HOROVOD_BUILD)
             _pip(python, "cloudpickle", "packaging", "psutil", "pyyaml")

@@ -35,14 +35,21 @@ def words_of(name: str) -> list[str]:
     return words
 
 
-def start(typist: Typist, name: str, environment: Path | None = None, options: str = "") -> Running:
-    """Type a command of the page with its environment (a Python or an archive) in the place where it lies here."""
+def start(typist: Typist, name: str, environment: Path | None = None, options: str = "", *more: str) -> Running:
+    """Type a command of the page with its environment (a Python or an archive) in the place where it lies here.
+
+    `options` are added to what train.py is given, `more` to the command itself.
+    """
     words = words_of(name)
     if environment is not None:
         words = [ENVIRONMENT.sub(str(environment), word) for word in words]
     words = [word.replace("examples/", f"{ROOT}/examples/") for word in words]
     words = [f"{word}{options}" if word.endswith("train.py") else word for word in words]
-    return typist.start("run", *words)
+    if options and words[0] == "-f":
+        description = Path(words[1]).read_text("utf-8").replace("train.py", f"train.py{options}")
+        words[1] = str(typist.directory / f"{name}.yaml")
+        Path(words[1]).write_text(description, "utf-8")
+    return typist.start("run", *words, *more)
 
 
 def succeeded(typist: Typist, name: str, running: Running) -> dict[str, str]:
@@ -99,9 +106,7 @@ def test_an_elastic_torchrun_goes_on_after_a_process_was_killed(typist: Typist) 
     """Two of `1:2` workers train; a process is killed; both torchruns meet anew and go on from the checkpoint."""
     running = start(typist, "elastic", environments.torch_python(), " --epoch_s 0.3")
     running.wait_line("of 2: epoch 5 of", 120)
-    programs = [pid for pid, words in container_processes(typist.sandbox).items() if is_training(words)]
-    assert len(programs) == 2
-    os.kill(programs[0], signal.SIGKILL)
+    kill_training(typist, "YARN_SUBMITTER_INDEX=1")
     succeeded(typist, "elastic", running)
     metrics = left(typist, "elastic", "output/worker-0/metrics.json")
     assert metrics["first_epoch"] > 5
@@ -109,9 +114,28 @@ def test_an_elastic_torchrun_goes_on_after_a_process_was_killed(typist: Typist) 
     assert metrics["accuracy"] > 0.93
 
 
-def is_training(words: str) -> bool:
-    """Return whether a command line is the training program's own: not its torchrun's, not the shell's."""
-    return "train.py" in words and "torch.distributed.run" not in words
+def kill_training(typist: Typist, variable: str) -> None:
+    """Kill the one training program that has this variable: not its torchrun, nor the shell that started it."""
+    found = []
+    for pid, words in container_processes(typist.sandbox).items():
+        if "train.py" in words and not re.search(r"torch\.distributed\.run|\bbash\b|am\.executor", words):
+            variables = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+            found += [pid] if variable in variables else []
+    assert len(found) == 1, found
+    os.kill(found[0], signal.SIGKILL)
+
+
+def test_pytorch_goes_on_from_its_checkpoint_after_a_worker_was_killed(typist: Typist) -> None:
+    """restart-job: all meet anew, and worker 1, whose checkpoint nobody kept, takes worker 0's."""
+    again = ("--role_on_failure", "worker=restart-job", "--max_restarts", "1")
+    running = start(typist, "ddp", environments.torch_python(), " --epoch_s 0.3", *again)
+    running.wait_line("rank 0 of 2: epoch 5 of", 120)
+    kill_training(typist, "RANK=1")
+    succeeded(typist, "ddp", running)
+    metrics = left(typist, "ddp", "output/worker-0/metrics.json")
+    assert metrics["first_epoch"] > 5
+    assert metrics["workers"] == 2
+    assert metrics["accuracy"] > 0.93
 
 
 def test_mxnet_trains_with_scheduler_and_server(typist: Typist) -> None:
@@ -122,6 +146,16 @@ def test_mxnet_trains_with_scheduler_and_server(typist: Typist) -> None:
     metrics = left(typist, "mxnet", "output/worker-0/metrics.json")
     assert metrics["workers"] == 2
     assert metrics["accuracy"] > 0.93
+
+
+def test_mxnet_does_not_hang_when_a_worker_was_killed(typist: Typist) -> None:
+    """Scheduler, server and the other worker would wait for ever; the job ends at once, and names the worker."""
+    running = start(typist, "mxnet", environments.mxnet_archive(), " --epochs 100000")
+    running.wait_line("of 2: epoch 5 of", 120)
+    kill_training(typist, "YARN_SUBMITTER_INDEX=1")
+    ended = running.end(60)
+    assert ended.code == 137, ended.err
+    assert re.search(r"job mxnet FAILED: worker:1 on 127\.0\.0\.1\d ", ended.err)
 
 
 def test_horovod_trains_without_mpirun(typist: Typist) -> None:
