@@ -10,7 +10,7 @@ from fakes import plan, role
 
 from am.agent import faults, fold, policy, snapshot
 from am.agent.acts import event_of
-from am.agent.policy import StopJob
+from am.agent.policy import OpenRole, StopJob
 from am.agent.recovery import FREE_RESTARTS, NEVER_UP_TRIES, RENDEZVOUS_TRIES, AvoidHost, RestartJob, RestartTask
 from am.agent.signs import Signs
 from am.contract import states, wire
@@ -23,7 +23,7 @@ from am.contract.events import (
     TaskStarted,
     TaskUploaded,
 )
-from am.contract.job import FATAL, RESTART_JOB, RESTART_TASK
+from am.contract.job import FATAL, IGNORE, RESTART_JOB, RESTART_TASK
 
 LOST = {"witness": "yarn", "problem": "executor-lost"}
 
@@ -233,3 +233,13 @@ def test_who_comes_to_a_gang_that_runs_has_an_order_of_its_own():
     order = policy.order(which, now, now.tasks["worker:1"])
     assert (order.order, order.topology) == (wire.START, {"worker": ("h0:2222", "h1:2222")})
     assert order.order_id > now.ordered(now.tasks["worker:0"])
+
+
+def test_nobody_waits_for_a_task_that_the_job_goes_on_without():
+    """A role opens although the one before it has failed at once, when that failure is ignored."""
+    first, second = role("worker", 1, on_failure=IGNORE), dataclasses.replace(role("ps"), depends_on=("worker",))
+    which = plan(first, second)
+    now = after(snapshot.start(which), AgentStarted(0.0, 1, "am", 1, "a"), registered("worker:0"), registered("ps:0"))
+    now = after(now, GangComplete(2.0, {"worker": ("h0:2222",), "ps": ("h0:2222",)}))
+    assert step(which, now)[0] == []
+    assert step(which, after(now, exited("worker:0")))[0] == [OpenRole("ps")]
