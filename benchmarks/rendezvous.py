@@ -49,6 +49,7 @@ class Row:
         tasks: How many.
         topology_s: From the first registration until the last task had the topology.
         start_cpu_s: The agent's processor time for that, its own start left out.
+        crowd_cpu_s: That of the simulated executors, which have this machine's cores, too.
         beats_per_s: Requests while nothing happens.
         beat_cpu_percent: The agent's processor time for them, of one core.
         told_s: From one task's exit until the last other task was told to stop.
@@ -61,6 +62,7 @@ class Row:
     tasks: int
     topology_s: float
     start_cpu_s: float
+    crowd_cpu_s: float
     beats_per_s: float
     beat_cpu_percent: float
     told_s: float
@@ -104,6 +106,10 @@ class Fleet:
         """Wait until each has said this; return the numbers that came with it."""
         return [self._hear(pipe, what) for pipe in self._pipes]
 
+    def cpu_s(self) -> float:
+        """Return the processor time of all of them so far, in seconds."""
+        return sum(cpu_s(process.pid) for process in self._processes if process.pid is not None)
+
     def close(self) -> None:
         """End them."""
         self.say("end")
@@ -143,10 +149,10 @@ def measure(tasks: int, profile: str) -> Row:
 
 def course(fleet: Fleet, agent: subprocess.Popen[str], tasks: int) -> Row:
     """Take the job through its life; return what was measured."""
-    before_s, went_s = cpu_s(agent.pid), time.monotonic()
+    before_s, crowd_before_s, went_s = cpu_s(agent.pid), fleet.cpu_s(), time.monotonic()
     fleet.say("go")
     topology_s = max(fleet.hear("started")) - went_s
-    start_cpu_s = cpu_s(agent.pid) - before_s
+    start_cpu_s, crowd_cpu_s = cpu_s(agent.pid) - before_s, fleet.cpu_s() - crowd_before_s
     time.sleep(2.0)  # the first beats with a pid are no steady load
     beats, window_cpu_s, window_s = beat_load(fleet, agent.pid, max(LOOK_S, tasks / 100))
     steady_mb = resident_mb(agent.pid)
@@ -161,6 +167,7 @@ def course(fleet: Fleet, agent: subprocess.Popen[str], tasks: int) -> Row:
         tasks,
         topology_s,
         start_cpu_s,
+        crowd_cpu_s,
         beats / window_s,
         100 * window_cpu_s / window_s,
         told_s,
@@ -231,7 +238,7 @@ def report(rows: list[Row]) -> bool:
         for name in names:
             value = getattr(row, name)
             growth = ""
-            if before is not None and name in {"topology_s", "start_cpu_s", "told_s", "end_s", "cpu_s"}:
+            if before is not None and name in {"topology_s", "start_cpu_s", "crowd_cpu_s", "told_s", "end_s", "cpu_s"}:
                 growth = f" ({value / row.tasks / (getattr(before, name) / before.tasks):.2f})"
             cells.append(f"{value:.2f}{growth}")
         print(f"| {row.tasks} | " + " | ".join(cells) + " |")

@@ -206,7 +206,7 @@ CONTAINERS: Mapping[int, Fault] = {
         "what starts it was not found there",
         PROGRAM,
         False,
-        "use an image with bash, and one that the nodes trust: others get no mounts",
+        "see YARN's words; an image needs bash, and to be one that the nodes trust: others get no mounts",
     ),
     137: Fault("it was killed while it started", PLATFORM, True, _NODE),
     139: Fault("what starts it crashed", PROGRAM, True, "use an image for the nodes' kind of processor"),

@@ -92,9 +92,9 @@ def _advice(task: Task, problem: str, fault: faults.Fault, plan: JobPlan | None)
 def _lost(exit_: TaskExited) -> str:
     """Return how a task went of which its executor said nothing, or YARN said why."""
     if exit_.problem == "container-ended":
-        means = faults.CONTAINERS.get(exit_.code)
-        known = "" if exit_.code == LOST_CODE else f" (exit code {exit_.code}{f': {means.name}' if means else ''})"
-        return f"ended before its executor could register{known}: {_reason(exit_.tail)}"
+        known = "" if exit_.code == LOST_CODE else f" (exit code {exit_.code})"
+        said = _reason(exit_.tail) if exit_.tail.strip() else faults.classify(exit_).name
+        return f"ended before its executor could register{known}: {said}"
     if exit_.problem in _LOST:
         said, _, more = exit_.tail.partition("\n")
         if said not in _SAID_BY_YARN:

@@ -130,7 +130,7 @@ def test_a_task_is_lost_with_its_node(directory, monkeypatch):
         (None, (143, "task", "task-failed", "told to end by somebody on its node")),
         ((143, ""), (143, "task", "task-failed", "told to end by somebody on its node")),
         ((-104, "is running 5 MB beyond"), (137, "yarn", "memory-exceeded", "using more memory than it asked for")),
-        ((-101, "no space left"), (76, "yarn", "executor-lost", "was stopped by YARN: no space left")),
+        ((-101, "no space left"), (76, "yarn", "disks-failed", "disks of its node are full or broken: no space left")),
     ],
 )
 def test_a_program_that_was_told_to_end_is_explained_by_its_node(directory, word, expected):

@@ -95,10 +95,14 @@ def test_an_exit_code_in_words(code: int, said: str) -> None:
             "container-ended",
             "yarn",
             "docker: no such image",
-            (
-                "worker:1 on h1 ended before its executor could register (exit code 125: Docker could not make the "
-                "container, often because its image is missing): docker: no such image"
-            ),
+            "worker:1 on h1 ended before its executor could register (exit code 125): docker: no such image",
+        ),
+        (
+            125,
+            "container-ended",
+            "yarn",
+            "",
+            "worker:1 on h1 ended before its executor could register (exit code 125): Docker could not make the container",
         ),
         (
             76,
