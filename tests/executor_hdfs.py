@@ -14,6 +14,16 @@ import threading
 import urllib.parse
 
 
+class Server(http.server.ThreadingHTTPServer):
+    """A server that ends with its test, and says nothing of connections that break."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, request, client_address):
+        """Say nothing."""
+
+
 class FakeHdfs:
     """Files by path; a directory's value is None.
 
@@ -76,13 +86,6 @@ class FakeHdfs:
                 return bytes(read)
 
             def log_message(self, *arguments):
-                pass
-
-        class Server(http.server.ThreadingHTTPServer):
-            daemon_threads = True
-            block_on_close = False
-
-            def handle_error(self, request, client_address):
                 pass
 
         self.server = Server(("127.0.0.1", 0), Handler)

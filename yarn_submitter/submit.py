@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import random
 import secrets
@@ -114,11 +115,8 @@ def submit(
         access = pool.submit(_write_access, site, job.job_dir, certificate, secret)
         application_id = door.submit(application)
         access.result()
-    seconds = {
-        "staging": staged_after - started,
-        "driver": driver_after - staged_after,
-        "submit": time.monotonic() - driver_after,
-    }
+    ends = (started, staged_after, driver_after, time.monotonic())
+    seconds = dict(zip(("staging", "driver", "submit"), (b - a for a, b in itertools.pairwise(ends)), strict=True))
     return Submitted(job_id, application_id, job, staged.written_bytes + again.written_bytes, seconds)
 
 

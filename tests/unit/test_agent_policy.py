@@ -3,79 +3,33 @@
 from __future__ import annotations
 
 import pytest
+from agent_stories import (
+    ALL_JOB,
+    CHIEF_IGNORE_JOB,
+    CHIEF_JOB,
+    IGNORE_JOB,
+    OK,
+    PS_JOB,
+    UNTRACKED_JOB,
+    WORKERS,
+    decide,
+    exited,
+    registered,
+    running,
+    story,
+    uploaded,
+    verdict_of,
+)
 from fakes import plan, role
 
-from am.agent import fold, policy, snapshot
-from am.agent.gang import GiveBack, pause_s
-from am.agent.policy import EndJob, LoseResults, LoseTask, ReleaseGang, Say, StopJob
+from am.agent import fold, policy
+from am.agent.policy import LoseResults, LoseTask, StopJob
 from am.agent.signs import Sighting, Signs
 from am.contract import states, wire
 from am.contract.events import (
-    AgentStarted,
-    GangComplete,
-    GangReleased,
     JobStopping,
-    TaskExited,
-    TaskRegistered,
-    TaskStarted,
-    TaskUploaded,
-    Waiting,
 )
 from am.contract.job import Limits
-
-CHIEF_JOB = plan(role("chief"), role("worker", 2), role("ps", tracked=False))
-PS_JOB = plan(role("worker", 2), role("ps", tracked=False))
-WORKERS = plan(role("worker", 2))
-
-
-def registered(task: str, when_s: float = 1.0) -> TaskRegistered:
-    """Return that an executor of the task is up."""
-    return TaskRegistered(when_s, task, 1, f"c_{task}", "h1", "h1:8042", "url", (2222,))
-
-
-def exited(task: str, code: int, when_s: float = 5.0, **changes) -> TaskExited:
-    """Return that the task ended, by its executor's word when nothing else is said."""
-    return TaskExited(when_s, task, 1, "h1", code, **{"witness": "executor", **changes})
-
-
-def uploaded(task: str, problem: str = "") -> TaskUploaded:
-    """Return what became of the task's results."""
-    return TaskUploaded(6.0, task, 1, 1, 10, problem)
-
-
-def story(job, *happened):
-    """Return the job whose agent listens, and what happened then."""
-    now = snapshot.start(job)
-    for event in (AgentStarted(0.0, 1, "h", 1, "app"), *happened):
-        now = fold.apply(now, event)
-    return now
-
-
-def running(job, *happened):
-    """Return the job with every task started, and what happened then."""
-    tasks = list(snapshot.start(job).tasks)
-    up = [registered(task) for task in tasks]
-    start = GangComplete(2.0, {"worker": ("h1:2222",)})
-    return story(job, *up, start, *(TaskStarted(3.0, task, 1, 7) for task in tasks), *happened)
-
-
-def decide(job, now, when_s: float = 7.0, signs: Signs | None = None):
-    """Return the actions without their reasons."""
-    return [action for action, _ in policy.decide(job, now, signs or Signs(), when_s)]
-
-
-def verdict_of(actions):
-    """Return (state, exit code, blamed task) of the one StopJob or EndJob, or None."""
-    found = [action.verdict for action in actions if isinstance(action, StopJob | EndJob)]
-    assert len(found) <= 1
-    return (found[0].state, found[0].exit_code, found[0].task) if found else None
-
-
-OK = ("SUCCEEDED", 0, "")
-ALL_JOB = plan(role("chief"), role("worker"), role("ps", tracked=False), done_when="all")
-IGNORE_JOB = plan(role("worker", 2, on_failure="ignore"))
-CHIEF_IGNORE_JOB = plan(role("chief", on_failure="ignore"), role("worker"))
-UNTRACKED_JOB = plan(role("tensorboard", tracked=False))
 
 
 @pytest.mark.parametrize(
@@ -173,66 +127,6 @@ def test_a_failure_waits_for_news_of_a_connection_that_broke_before_it():
     assert decide(PS_JOB, now, 5.1, doubt) == []
     assert verdict_of(decide(PS_JOB, now, 4.9 + policy.DOUBT_S + 0.1, doubt)) == ("FAILED", 1, "worker:0")
     assert verdict_of(decide(PS_JOB, now, 5.1, Signs(doubted_s={"ps:0": 5.05}))) == ("FAILED", 1, "worker:0")
-
-
-def test_the_gang_starts_when_its_last_task_is_up():
-    """Before that nothing; then the topology holds every address by role and index."""
-    assert decide(WORKERS, story(WORKERS, registered("worker:0"))) == []
-    (action,) = decide(WORKERS, story(WORKERS, registered("worker:0"), registered("worker:1")))
-    assert action == ReleaseGang({"worker": ("h1:2222", "h1:2222")})
-
-
-def test_a_gang_cannot_do_without_a_task_even_if_its_failure_is_ignored():
-    """Before the start a task that fails for its own reasons fails the job, whatever its role is forgiven."""
-    early = story(IGNORE_JOB, registered("worker:0"), exited("worker:0", 73, problem="source-archive-broken"))
-    assert verdict_of(decide(IGNORE_JOB, early)) == ("FAILED", 73, "worker:0")
-
-
-def test_waiting_is_said_after_30_s_and_again_only_when_it_changed():
-    """The sentence names how many of which role are missing, the queue, and what YARN has done so far."""
-    now = story(PS_JOB, registered("worker:1"))
-    signs = Signs(sightings={"c9": Sighting("ps", "h2:8042")})
-    assert decide(PS_JOB, now, 29.0, signs) == []
-    (said,) = decide(PS_JOB, now, 30.0, signs)
-    assert said == Say(
-        "waiting for 1 of 2 worker, 1 of 1 ps in queue ml (1 asked for and not given by YARN, 1 fetching files)"
-    )
-    after = fold.apply(now, Waiting(30.0, said.sentence))
-    assert decide(PS_JOB, after, 61.0, signs) == []
-    assert decide(PS_JOB, after, 61.0) != []
-
-
-@pytest.mark.parametrize(
-    ("happened", "hold_s", "when_s", "given_back"),
-    [
-        ([], 300, 10_000.0, False),
-        ([registered("worker:0", 100.0)], 300, 400.0, False),
-        ([registered("worker:0", 100.0)], 300, 401.0, True),
-        ([registered("worker:0", 100.0)], 0, 10_000.0, False),
-    ],
-)
-def test_a_part_of_a_gang_is_given_back(happened, hold_s, when_s, given_back):
-    """A queue may take for ever; a part of the gang holds its containers gang_hold_s long, 0 means for ever."""
-    job = plan(role("worker", 2), limits=Limits(gang_hold_s=hold_s))
-    actions = decide(job, story(job, *happened), when_s)
-    assert [type(action) for action in actions if not isinstance(action, Say)] == [GiveBack] * given_back
-
-
-def test_a_gang_that_was_given_back_is_asked_for_again():
-    """After a pause that doubles and has jitter; without end, or until gang_tries is used up, which fails the job."""
-    job = plan(role("worker", 2), limits=Limits(gang_tries=2))
-    now = story(job, registered("worker:0", 100.0))
-    pauses = []
-    for tries in (1, 2):
-        (action,) = decide(job, now, 1000.0 * tries)
-        pauses.append(action.again_s - 1000.0 * tries)
-        now = fold.apply(now, GangReleased(1000.0 * tries, action.tries, action.reason, action.again_s))
-        assert (now.lacking, now.registered, dict(now.containers)) == (2, 0, {})
-        assert [type(action) for action in decide(job, now, 1000.0 * tries + 5)] == [Say]
-        now = fold.apply(now, registered("worker:0", 1000.0 * tries + 30))
-    assert pauses == [10.0, 20.0]
-    assert [pause_s(3, dice) for dice in (0.0, 1.0)] == [20.0, 60.0]
-    assert verdict_of(decide(job, now, 9000.0)) == ("FAILED", 75, "")
 
 
 def stopping(job, state, *happened, upload_s: float = 600.0):
