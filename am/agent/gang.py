@@ -56,6 +56,13 @@ class OpenRole:
 
 def complete(plan: JobPlan, snapshot: Snapshot, now_s: float) -> bool:
     """Return whether the gang can start: all tasks are up, or the least number and nothing more comes."""
+    if not _all_or_enough(plan, snapshot, now_s):
+        return False
+    # While all start again, tasks of the round before are up until they have been stopped.
+    return all(task.round == snapshot.round for task in snapshot.tasks.values() if task.up)
+
+
+def _all_or_enough(plan: JobPlan, snapshot: Snapshot, now_s: float) -> bool:
     if snapshot.registered == len(snapshot.tasks):
         return True
     if not any(role.min_instances for role in plan.roles) or snapshot.last_registered_s is None:

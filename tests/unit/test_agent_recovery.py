@@ -10,7 +10,7 @@ from fakes import plan, role
 
 from am.agent import faults, fold, policy, snapshot
 from am.agent.acts import event_of
-from am.agent.policy import OpenRole, StopJob
+from am.agent.policy import OpenRole, ReleaseGang, StopJob
 from am.agent.recovery import FREE_RESTARTS, NEVER_UP_TRIES, RENDEZVOUS_TRIES, AvoidHost, RestartJob, RestartTask
 from am.agent.signs import Signs
 from am.contract import states, wire
@@ -243,3 +243,15 @@ def test_nobody_waits_for_a_task_that_the_job_goes_on_without():
     now = after(now, GangComplete(2.0, {"worker": ("h0:2222",), "ps": ("h0:2222",)}))
     assert step(which, now)[0] == []
     assert step(which, after(now, exited("worker:0")))[0] == [OpenRole("ps")]
+
+
+def test_a_gang_that_starts_again_waits_for_those_that_are_being_stopped():
+    """The failed task is back within moments; its peers still run, and are no part of the new gang."""
+    which = job(RESTART_JOB, max_restarts=1)
+    _, now = step(which, after(running(which), exited("worker:1")))
+    _, now = step(which, now)
+    now = after(now, registered("worker:1", 2))
+    assert step(which, now)[0] == []
+    _, now = step(which, after(now, exited("worker:0", 143, stopped=True)))
+    (action,), _ = step(which, after(now, registered("worker:0", 2)))
+    assert isinstance(action, ReleaseGang)
