@@ -20,7 +20,7 @@ from am.contract import states, wire
 from am.contract.codec import ContractError
 from am.contract.events import Event, JobEnded, Waiting, from_line
 from yarn_submitter.agentdoor import AgentDoor, AgentGoneError
-from yarn_submitter.errors import UnreachableError
+from yarn_submitter.errors import StagingError, UnreachableError
 from yarn_submitter.rest import App, ResourceManager
 from yarn_submitter.store import Store
 
@@ -156,9 +156,12 @@ class Feed:
     def door(self) -> AgentDoor | None:
         """Return the way to the job's agent, or None when it has not said yet how it is reached."""
         agent_file = contract.agent_file(self._job_dir)
-        if self._store.status(agent_file) is None:
-            return None
-        agent = json.loads(self._store.read(agent_file))
+        try:
+            agent = json.loads(self._store.read(agent_file))
+        except StagingError as error:
+            if error.problems[0].id != "store-missing":
+                raise
+            return None  # not written yet, or being written anew by a second agent
         self._attempt = int(agent.get("attempt", 1))
         if self._access is None:
             self._access = json.loads(self._store.read(contract.access_file(self._job_dir)))

@@ -14,6 +14,7 @@ import json
 import re
 import typing
 
+from am.agent.faults import STATUSES
 from am.agent.threads import in_thread
 
 ASKED = "asked"  # YARN has not given it yet
@@ -29,22 +30,7 @@ DOWN = "down"  # its machine answers, and no NodeManager listens there
 CALL_S = 10.0
 NODE_CALL_S = 3.0
 
-# org.apache.hadoop.yarn.api.records.ContainerExitStatus (3.4, 3.5): what YARN's own codes mean.
-INVALID_CODE = -1000  # the container has not ended
-MEMORY_CODES = frozenset((-103, -104))
-PREEMPTED_CODE = -102
-_YARN_CODES = {
-    -100: "its container was released, or its node was lost",
-    -101: "all disks of its node are full or broken",
-    -102: "it was preempted",
-    -103: "it used more virtual memory than it asked for",
-    -104: "it used more memory than it asked for",
-    -105: "it was stopped by the ApplicationMaster",
-    -106: "it was stopped by the ResourceManager",
-    -107: "it was stopped because its application ended",
-    -108: "it was stopped by its node's container scheduler",
-    -109: "its logs grew too large",
-}
+INVALID_CODE = -1000  # ContainerExitStatus (3.4, 3.5) of a container that has not ended
 # org.apache.hadoop.yarn.server.nodemanager...container.ContainerState and the public ContainerState.
 _ENDED_STATES = frozenset(
     (
@@ -258,6 +244,6 @@ def read_node_word(status: int, body: bytes) -> NodeWord:
     if code == INVALID_CODE and state not in _ENDED_STATES:
         return NodeWord(LOCALIZING if state in _EARLY_STATES else RUNNING)
     words = _STACK.sub("", _TIME.sub("", str(found.get("diagnostics") or ""))).strip()
-    if code in _YARN_CODES:
-        words = f"{_YARN_CODES[code]}\n{words}".strip()
+    if code in STATUSES:
+        words = f"{STATUSES[code].name}\n{words}".strip()
     return NodeWord(ENDED, None if code == INVALID_CODE else code, words)

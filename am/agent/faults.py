@@ -125,7 +125,13 @@ STATUSES: Mapping[int, Fault] = {
     -103: Fault("it used more virtual memory than it asked for", PROGRAM, False, _MEMORY),
     -104: Fault("it used more memory than it asked for", PROGRAM, False, _MEMORY),
     -105: Fault("it was stopped by the ApplicationMaster", PLATFORM, True, "see the log: `job logs JOB agent`"),
-    -106: Fault("it was stopped by the ResourceManager", PLATFORM, True, "see the ResourceManager's log at that time"),
+    # A node knows no -102: this is what it says of a container that was preempted.
+    -106: Fault(
+        "it was stopped by the ResourceManager: preempted, or its node goes out of service",
+        PLATFORM,
+        True,
+        "submit to a queue with a larger guarantee",
+    ),
     -107: Fault("it was stopped because its application ended", PLATFORM, True, "see why: `job show JOB`"),
     -108: Fault("it was stopped by its node's container scheduler", PLATFORM, True, _NODE),
     -109: Fault("its logs grew too large", PROGRAM, False, "write less to stdout and stderr"),
@@ -140,7 +146,7 @@ STATUS_PROBLEMS: Mapping[int, str] = {
     -103: "memory-exceeded",
     -104: "memory-exceeded",
     -105: "container-stopped",
-    -106: "container-stopped",
+    -106: "preempted",
     -107: "container-stopped",
     -108: "preempted",
     -109: "logs-exceeded",

@@ -39,7 +39,12 @@ ANSWERS_S = 1.0  # for answers that wait for the verdict to leave
 FOLLOWS_S = 2.0  # who got events so long ago, and had been ready to wait for them, will ask for more
 # How soon an event is to lie on the store, in seconds; others wait a second for more. An end seldom comes alone, and
 # each write takes HDFS up to half a second: what happens within moments goes in one.
-WRITE_WITHIN_S: dict[type, float] = {events.TaskExited: 0.15, events.JobStopping: 0.15, events.JobEnded: 0.0}
+WRITE_WITHIN_S: dict[type, float] = {
+    events.GangComplete: 0.15,  # an agent that follows this one shall know what was begun
+    events.TaskExited: 0.15,
+    events.JobStopping: 0.15,
+    events.JobEnded: 0.0,
+}
 LOG = logging.getLogger(__name__)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from cluster.leftovers import container_processes
-from cluster.test_restarts import attempts, running_once, workers
+from cluster.test_restarts import attempts, processes_of, running_once, workers
 from cluster.typing_jobs import Typist, until
 
 from yarn_submitter.sandbox import Sandbox, SandboxInfo, SandboxSettings, find
@@ -68,9 +68,8 @@ def test_containers_that_another_queue_takes_back(typist: Typist, tmp_path: Path
 def test_an_executor_that_stands_still(typist: Typist, sandbox: SandboxInfo) -> None:
     """After `silence_s` its task is given up and gets another container, and the first one is stopped."""
     running = running_once(typist, "silent", "--set", "limits.silence_s=6")
-    pids = [pid for pid, command in container_processes(sandbox).items() if "am.executor" in command]
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
+    (executor,) = processes_of(sandbox, "am.executor.__main__")
+    os.kill(executor, signal.SIGSTOP)
     ended = running.end(90)
     assert ended.code == 0, ended.err
     assert "was not heard of for 6 s" in ended.err or "was lost" in ended.err

@@ -11,6 +11,7 @@ import pytest
 from cluster.leftovers import container_processes, site_of
 from cluster.typing_jobs import Running, Typist, until
 
+from am.contract import job as contract
 from yarn_submitter.sandbox import SandboxInfo
 
 # Fails in every attempt but the third.
@@ -110,10 +111,19 @@ def test_a_port_that_was_taken(typist: Typist, tmp_path: Path) -> None:
 
 
 def running_once(typist: Typist, name: str, *words: str) -> Running:
-    """Start a job whose first attempt waits to be killed and whose second one succeeds."""
+    """Start a job whose first attempt waits to be killed and whose second one succeeds; its start is recorded."""
     command = "echo up $ATTEMPT; [ $ATTEMPT = 2 ] || read -r _ < <(sleep 300)"
     running = typist.start(*workers(name, command, *words, count=1))
+    job_id = running.wait_line("submitted ").rpartition(", id ")[2].strip()
     running.wait_line("[w:0] up 1")
+    site = site_of(typist.sandbox)
+    history = contract.history_dir(site.paths.job(job_id))
+
+    def recorded() -> bool:
+        segments = [entry.path for entry in site.store.list(history) if entry.path.endswith(".jsonl")]
+        return any(b"TaskStarted" in site.store.read(path) for path in segments)
+
+    until("its start is recorded", recorded)
     return running
 
 

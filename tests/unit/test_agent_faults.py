@@ -82,7 +82,7 @@ def test_what_an_executor_reports(code: int, problem: str, whose: str, retry: bo
         (-103, False, "memory-exceeded", 137, PROGRAM, False),
         (-104, True, "memory-exceeded", 137, PROGRAM, False),
         (-105, True, "container-stopped", 137, PLATFORM, True),
-        (-106, True, "container-stopped", 137, PLATFORM, True),
+        (-106, True, "preempted", 137, PLATFORM, True),
         (-107, True, "container-stopped", 137, PLATFORM, True),
         (-108, True, "preempted", 137, PLATFORM, True),
         (-109, True, "logs-exceeded", 137, PROGRAM, False),
