@@ -187,7 +187,7 @@ def order(plan: JobPlan, snapshot: Snapshot, task: Task) -> wire.Orders:
     if snapshot.verdict is not None:
         return wire.Orders(number, wire.LEAVE)
     if snapshot.stopping is not None:
-        if not recovery.ran(snapshot, task) and not task.ended:  # no command: nothing to stop, nothing to carry
+        if not _began(snapshot, task):  # no command: nothing to stop, nothing to carry
             return wire.Orders(number, wire.LEAVE)
         return wire.Orders(number, wire.STOP, grace_s=grace_s, upload_s=snapshot.stopping.upload_s)
     if task.round < snapshot.round or task.state == states.NEW:
@@ -320,11 +320,23 @@ def _end(plan: JobPlan, snapshot: Snapshot, now_s: float) -> tuple[Decision, ...
     limits = plan.limits
     due_s = stopping.time + limits.stop_grace_s + stopping.upload_s + LAST_WORDS_S
     late = stopping.upload_s > 0 and now_s > due_s
-    if snapshot.topology and snapshot.unsettled and not late:
+    open_ = _unanswered(snapshot)
+    if open_ and not late:
         return ()
     verdict = dataclasses.replace(_with_results(plan, snapshot, stopping.verdict), time=now_s)
-    reason = "not all tasks answered in time" if snapshot.topology and snapshot.unsettled else "all tasks have ended"
-    return ((EndJob(verdict), reason),)
+    return ((EndJob(verdict), "not all tasks answered in time" if open_ else "all tasks have ended"),)
+
+
+def _unanswered(snapshot: Snapshot) -> bool:
+    """Return whether a task is told to stop that has not said that it is done."""
+    if not snapshot.unsettled or snapshot.topology:
+        return bool(snapshot.unsettled)
+    return any(not task.settled and _began(snapshot, task) for task in snapshot.tasks.values())
+
+
+def _began(snapshot: Snapshot, task: Task) -> bool:
+    """Return whether a command of the task may have run in the container that it has."""
+    return recovery.ran(snapshot, task) or task.ended or task.attempt > 1
 
 
 def _with_results(plan: JobPlan, snapshot: Snapshot, verdict: JobEnded) -> JobEnded:

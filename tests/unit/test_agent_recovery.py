@@ -10,7 +10,7 @@ from fakes import plan, role
 
 from am.agent import faults, fold, policy, snapshot
 from am.agent.acts import event_of
-from am.agent.policy import OpenRole, ReleaseGang, StopJob
+from am.agent.policy import EndJob, OpenRole, ReleaseGang, StopJob
 from am.agent.recovery import FREE_RESTARTS, NEVER_UP_TRIES, RENDEZVOUS_TRIES, AvoidHost, RestartJob, RestartTask
 from am.agent.signs import Signs
 from am.contract import states, wire
@@ -255,3 +255,29 @@ def test_a_gang_that_starts_again_waits_for_those_that_are_being_stopped():
     _, now = step(which, after(now, exited("worker:0", 143, stopped=True)))
     (action,), _ = step(which, after(now, registered("worker:0", 2)))
     assert isinstance(action, ReleaseGang)
+
+
+def test_a_kill_while_all_start_again_waits_for_what_runs():
+    """Who runs, or has run in its container, is stopped and carries its results before the verdict."""
+    which = job(RESTART_JOB, max_restarts=1, instances=3)
+    _, now = step(which, after(running(which), exited("worker:1")))
+    _, now = step(which, now)
+    (stop,) = [action for action, _ in policy.kill(which, now, "alice@edge", "", 8.0)]
+    now = after(now, event_of(stop, 8.0))
+    assert [policy.order(which, now, task).order for task in now.tasks.values()] == [wire.STOP] * 3
+    assert step(which, now)[0] == []
+    for task, attempt in (("worker:0", 1), ("worker:1", 2), ("worker:2", 1)):
+        assert step(which, now)[0] == []
+        done = TaskUploaded(9.0, task, attempt, 0, 0)
+        now = after(now, exited(task, 143, attempt, stopped=True), done)
+    assert [type(action) for action in step(which, now)[0]] == [EndJob]
+
+
+def test_a_kill_before_anything_has_begun_waits_for_nobody():
+    """No command was started: containers are left, and the verdict comes at once."""
+    which = job()
+    now = after(snapshot.start(which), AgentStarted(0.0, 1, "am", 1, "a"), registered("worker:0"))
+    (stop,) = [action for action, _ in policy.kill(which, now, "alice@edge", "", 8.0)]
+    now = after(now, event_of(stop, 8.0))
+    assert policy.order(which, now, now.tasks["worker:0"]).order == wire.LEAVE
+    assert [type(action) for action in step(which, now)[0]] == [EndJob]
