@@ -22,7 +22,7 @@ NEW       asked for, not registered
 READY     its executor has registered; it waits for the gang
 FINISHED  stopped by the agent because the job had succeeded without it, or untracked (a parameter server)
 KILLED    stopped because the job ended for another reason (also every task that has not ended when the job has)
-A terminal state never changes.
+A terminal state never changes: of a job, and of an attempt of a task. A new attempt begins at NEW.
 """
 
 from __future__ import annotations
