@@ -7,6 +7,7 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import functools
+import gc
 import json
 import logging
 import os
@@ -77,6 +78,7 @@ def main() -> int:
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s.%(msecs)03d %(message)s", datefmt="%H:%M:%S"
     )
+    gc.set_threshold(50_000, 20, 50)  # connections of thousands of tasks are no garbage: look at them seldom
     setting = Setting.of(os.environ, Path.cwd())
     plan = job.JobPlan.from_text((setting.directory / job.JOB_FILE).read_text())
     from am.agent.cluster import SkeinCluster

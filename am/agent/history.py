@@ -201,8 +201,10 @@ class History:
         """Take one event line, to be written within so many seconds. Never blocks."""
         with self._changed:
             self._lines.append(line)
-            self._due_s = min(self._due_s, time.monotonic() + within_s)
-            self._changed.notify_all()
+            due_s = time.monotonic() + within_s
+            if due_s < self._due_s:  # else the thread wakes early enough: it is not to wake for every line
+                self._due_s = due_s
+                self._changed.notify_all()
 
     def write_agent_file(self, text: str) -> None:
         """Write the agent's address; tried until it lies there."""

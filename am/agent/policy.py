@@ -212,7 +212,7 @@ def _failure(plan: JobPlan, snapshot: Snapshot, signs: Signs, now_s: float) -> t
         return ()
     action = recovery.after_failure(plan, snapshot, task, exit_)
     if action is None:
-        return _fail(plan, words.blame(task, exit_), now_s)
+        return _fail(plan, words.blame(task, exit_, plan), now_s)
     avoided: tuple[Decision, ...] = tuple((host, host.reason) for host in recovery.avoid(snapshot, task))
     return (*avoided, (action, action.reason))
 
@@ -264,7 +264,7 @@ def _all_forgiven_failed(plan: JobPlan, snapshot: Snapshot, now_s: float) -> tup
     task = snapshot.tasks.get(snapshot.failed)
     if task is None or task.exit is None:
         return ()
-    verdict = words.blame(task, task.exit)
+    verdict = words.blame(task, task.exit, plan)
     message = f"no task succeeded; the first to fail: {verdict.message}"
     return _fail(plan, dataclasses.replace(verdict, message=message), now_s)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import json
 import logging
 import ssl
 import typing
 import weakref
+from asyncio import sslproto
 
 from aiohttp import web
 
@@ -22,6 +24,9 @@ if typing.TYPE_CHECKING:
     from am.agent.desk import Desk
 
 CLOSING_ROUNDS = 5  # of the event loop, in which a connection that was cut lets its socket go
+# asyncio keeps so much for each TLS connection, if nobody says otherwise 256 KiB: a GiB for 4,000 tasks.
+TLS_BUFFER_BYTES = 4 * 1024
+PIECE_BYTES = 8 * 1024  # of a topology; TLS keeps for a connection as much as was ever written to it at once
 KEEPALIVE_S = 2 * wire.MAX_HOLD_S
 LOG = logging.getLogger(__name__)
 TASK, CLIENT = "task", "client"
@@ -47,6 +52,7 @@ class Server:
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
         self._tls.load_cert_chain(certificate, key)
+        self._tls.num_tickets = 0  # executors keep their connection; nobody comes back with a ticket
         self._routes: dict[tuple[str, str], tuple[str, Callable[[web.Request], Awaitable[typing.Any]]]] = {
             ("POST", "/register"): (TASK, self._posted(wire.Register, desk.register)),
             ("POST", "/beat"): (TASK, self._beat),
@@ -68,6 +74,7 @@ class Server:
         """
         # Broken connections, scanners and wrong certificates are no news; what matters is logged here.
         logging.getLogger("aiohttp").setLevel(logging.CRITICAL)
+        sslproto.SSLProtocol.max_size = TLS_BUFFER_BYTES
         application = web.Application(client_max_size=wire.MAX_BODY_BYTES)
         application.router.add_route("*", "/{path:.*}", self._handle)
         self._runner = web.AppRunner(
@@ -95,7 +102,7 @@ class Server:
         for _ in range(CLOSING_ROUNDS):
             await asyncio.sleep(0)
 
-    async def _handle(self, request: web.Request) -> web.Response:
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
         self._desk.answering(1)
         if request.transport is not None:
             self._transports.add(request.transport)
@@ -113,7 +120,7 @@ class Server:
         finally:
             self._desk.answering(-1)
 
-    async def _answer(self, request: web.Request) -> web.Response:
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
         path = request.path.removeprefix(wire.PREFIX) if request.path.startswith(wire.PREFIX + "/") else ""
         found = self._routes.get((request.method, path))
         if found is None:
@@ -122,7 +129,10 @@ class Server:
         given = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
         if not hmac.compare_digest(given.encode(errors="replace"), self._tokens[who]):
             return _problem(401, "wrong-token", f"this request needs the {who} token of the job")
-        return _json(await call(request))
+        answer = await call(request)
+        if isinstance(answer, bytes) and len(answer) > PIECE_BYTES:
+            return await _in_pieces(request, answer)
+        return _json(answer)
 
     @staticmethod
     def _posted(
@@ -150,6 +160,18 @@ class Server:
         except ValueError:
             raise Refusal(400, "not-understood", "from and wait_s must be numbers") from None
         return await self._desk.events_from(max(0, start), wait_s)
+
+
+async def _in_pieces(request: web.Request, body: bytes) -> web.StreamResponse:
+    """Send a large answer; whoever has gone meanwhile asks again."""
+    response = web.StreamResponse()
+    response.content_type, response.content_length = "application/json", len(body)
+    with contextlib.suppress(ConnectionError):
+        await response.prepare(request)
+        for start in range(0, len(body), PIECE_BYTES):
+            await response.write(body[start : start + PIECE_BYTES])
+        await response.write_eof()
+    return response
 
 
 def _json(answer: typing.Any) -> web.Response:

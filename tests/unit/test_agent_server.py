@@ -175,8 +175,9 @@ def test_a_beat_is_held_until_there_is_an_order(agent, executor):
     assert agent.verdict().state == "FAILED"
 
 
-def test_beats_of_a_large_job_are_not_held(directory):
-    """Beyond 256 tasks each answer comes at once and says when to come again."""
+def test_beats_of_a_very_large_job_are_not_held(directory, monkeypatch):
+    """Beyond some number of tasks each answer comes at once and says when to come again."""
+    monkeypatch.setattr("am.agent.loop.HELD_TASKS", 256)
     running = AgentThread(plan(role("worker", 300)), directory)
     caller = running.caller(wire.task_token(SECRET))
     caller.post("/register", registration("worker", "c0"), wire.Registered)
@@ -184,6 +185,20 @@ def test_beats_of_a_large_job_are_not_held(directory):
     assert (order.order, order.beat_s) == (wire.WAIT, 1.5)
     caller.close()
     running.kill()
+
+
+def test_a_large_topology_arrives_whole(directory):
+    """It is sent in pieces: what its executors get is what a small one would be."""
+    running = AgentThread(plan(role("worker", 400)), directory)
+    caller = running.caller(wire.task_token(SECRET))
+    for index in range(400):
+        caller.post("/register", registration("worker", f"c{index}", host=f"node{index}.example"), wire.Registered)
+    order = caller.post("/beat", wire.Beat("c7", 1, 20.0), wire.Orders)
+    assert order.topology == {"worker": tuple(f"node{index}.example:2222" for index in range(400))}
+    again = caller.post("/beat", wire.Beat("c8", 1, 20.0), wire.Orders)
+    assert again == order
+    caller.close()
+    running.kill(wait=False)
 
 
 def test_a_client_reads_on_from_a_number(client, executor):
