@@ -58,6 +58,8 @@ class Desk:
             raise Refusal(410, "job-ended", "the job has ended")
         if asked.role not in {role.name for role in self._job.plan.roles}:
             raise Refusal(400, "unknown-role", f"the job has no role {asked.role!r}")
+        if asked.attempt or asked.container_id in self._job.signs.given_up:
+            raise Refusal(409, "not-registered", f"container {asked.container_id} was given up")
         index = self._job.snapshot.free_index(asked.role)
         if index is None:
             self._job.signs.given_up.add(asked.container_id)
@@ -100,7 +102,7 @@ class Desk:
                 )
             )
             task = self._job.snapshot.tasks[task.name]
-        if task.state == states.NEW and asked.attempt:
+        if task.state == states.NEW and asked.attempt == task.attempt - 1:
             return self._registered(task, asked)
         return task
 

@@ -182,7 +182,7 @@ def _(event: TaskRestarting, snapshot: Snapshot) -> Snapshot:
         snapshot = dataclasses.replace(snapshot, first_registered_s=None)
     if task.name in {snapshot.blamed, snapshot.failed}:
         failed = sorted((each for each in snapshot.tasks.values() if each.failed), key=_ended_s)
-        blamed = [each.name for each in failed if not each.forgiven]
+        blamed = [each.name for each in failed if not each.pardoned]
         snapshot = dataclasses.replace(
             snapshot, failed=failed[0].name if failed else "", blamed=blamed[0] if blamed else ""
         )
@@ -213,15 +213,15 @@ def _(event: TaskExited, snapshot: Snapshot) -> Snapshot:
     after = dataclasses.replace(task, state=state, exit=event, host=task.host or event.host)
     again = task.round < snapshot.round  # all start again: what they die of has been decided upon
     program = event.witness == EXECUTOR and event.problem in PROGRAM_PROBLEMS
-    held = program and snapshot.stopping is None and (again or (after.failed and not after.forgiven))
+    held = program and snapshot.stopping is None and (again or (after.failed and not after.pardoned))
     snapshot = _with_task(snapshot, dataclasses.replace(after, held=held))
     if again:
         return dataclasses.replace(snapshot, behind=(*snapshot.behind, task.name))
     if not after.failed:
         return snapshot
     failed = _earlier(snapshot, snapshot.failed, after)
-    # A gang that is not complete cannot do without a task, forgiven or not.
-    if after.forgiven and (snapshot.topology or after.alone):
+    # A gang that is not complete cannot do without a task, pardoned or not.
+    if after.pardoned and (snapshot.topology or after.alone):
         return dataclasses.replace(snapshot, failed=failed)
     return dataclasses.replace(snapshot, failed=failed, blamed=_earlier(snapshot, snapshot.blamed, after))
 

@@ -168,7 +168,7 @@ def _has_come(plan: JobPlan, snapshot: Snapshot, word: str) -> bool:
     good = (states.SUCCEEDED,) if word.endswith(SUCCEEDED) else (states.RUNNING, states.SUCCEEDED, states.FINISHED)
     role = plan.role(word.removesuffix(SUCCEEDED))
     # The job goes on without a task whose failure it forgives, so nobody waits for that one.
-    come = [task for task in snapshot.role(role.name) if task.state in good or (task.failed and task.forgiven)]
+    come = [task for task in snapshot.role(role.name) if task.state in good or (task.failed and task.pardoned)]
     return len(come) >= role.needed
 
 

@@ -14,7 +14,7 @@ from am.agent.recovery import AvoidHost, RestartJob, RestartTask
 from am.agent.snapshot import EXECUTOR, YARN
 from am.contract import states, wire
 from am.contract.events import JobEnded, TaskExited, TaskUploaded
-from am.contract.job import IGNORE, split_task
+from am.contract.job import split_task
 
 if typing.TYPE_CHECKING:
     from am.agent.signs import Signs
@@ -101,7 +101,7 @@ def decide(plan: JobPlan, snapshot: Snapshot, signs: Signs, now_s: float) -> tup
         return _start_behind(snapshot)
     if snapshot.blamed:
         return _failure(plan, snapshot, signs, now_s)
-    return _restart_forgiven(plan, snapshot) or _onward(plan, snapshot, signs, now_s)
+    return _onward(plan, snapshot, signs, now_s)
 
 
 def _onward(plan: JobPlan, snapshot: Snapshot, signs: Signs, now_s: float) -> tuple[Decision, ...]:
@@ -225,15 +225,6 @@ def _start_behind(snapshot: Snapshot) -> tuple[Decision, ...]:
         return RestartTask(task.name, task.attempt + 1, reason, recovery.stays(task, snapshot.avoided))
 
     return tuple((again(snapshot.tasks[name]), reason) for name in snapshot.behind)
-
-
-def _restart_forgiven(plan: JobPlan, snapshot: Snapshot) -> tuple[Decision, ...]:
-    """Begin a new attempt of a task that its cluster took away and whose failure the job forgives."""
-    task = snapshot.tasks.get(snapshot.failed)
-    if task is None or not task.forgiven or task.exit is None or plan.role(task.role).on_loss == IGNORE:
-        return ()
-    action = recovery.after_loss(snapshot, task, task.exit)
-    return () if action is None else ((action, action.reason),)
 
 
 def _fail(plan: JobPlan, verdict: JobEnded, now_s: float) -> tuple[Decision, ...]:

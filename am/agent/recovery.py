@@ -62,15 +62,6 @@ def after_failure(plan: JobPlan, snapshot: Snapshot, task: Task, exit_: TaskExit
     return None
 
 
-def after_loss(snapshot: Snapshot, task: Task, exit_: TaskExited) -> RestartTask | None:
-    """Return how a forgiven task starts again that its cluster took away; None for one that failed by itself."""
-    fault = faults.classify(exit_)
-    if fault.whose != faults.PLATFORM or not fault.retry or snapshot.free_restarts >= FREE_RESTARTS:
-        return None
-    reason = words.blame(task, exit_).message
-    return RestartTask(task.name, task.attempt + 1, reason, keeps=False)
-
-
 def _choice(plan: JobPlan, snapshot: Snapshot, task: Task, exit_: TaskExited) -> str:
     role, fault = plan.role(task.role), faults.classify(exit_)
     if fault.whose == faults.RENDEZVOUS:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import typing
 
+from am.agent import faults
 from am.contract import states
 from am.contract.job import FIRST_COME, IGNORE, RESTART_TASK, task_name
 
@@ -35,7 +36,8 @@ class Task:
         role: Its role.
         index: Its index in the role.
         tracked: Whether its good end is needed for the job's success.
-        forgiven: Its failure does not fail the job (`on_failure: ignore`).
+        forgiven: Its program's failure does not fail the job (`on_failure: ignore`).
+        spared: Nor does its loss to the cluster (`on_loss: ignore`).
         alone: Its command does not wait for the gang (`start: first-come`).
         lone: Its peers go on without it while it starts again (`on_loss: restart-task`).
         attempt: Counted from 1.
@@ -58,6 +60,7 @@ class Task:
     index: int
     tracked: bool = True
     forgiven: bool = False
+    spared: bool = False
     alone: bool = False
     lone: bool = False
     attempt: int = 1
@@ -104,7 +107,13 @@ class Task:
     @property
     def holds_success(self) -> bool:
         """Return whether the job's success still waits for it."""
-        return self.tracked and not (self.ended and (self.forgiven or self.state != states.FAILED))
+        return self.tracked and not (self.ended and (self.pardoned or self.state != states.FAILED))
+
+    @property
+    def pardoned(self) -> bool:
+        """Return whether the job goes on without it, after an end like its own."""
+        lost = self.exit is not None and faults.classify(self.exit).whose == faults.PLATFORM
+        return self.spared if lost else self.forgiven
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,8 +146,8 @@ class Snapshot:
         lacking: How many tasks wait for a container.
         holding: How many tasks the job's success still waits for.
         unsettled: How many tasks the job's end still waits for.
-        blamed: The task that failed first, forgiven ones left out; empty when none has.
-        failed: The task that failed first, forgiven ones too.
+        blamed: The task that failed first, pardoned ones left out; empty when none has.
+        failed: The task that failed first, pardoned ones too.
         behind: Tasks whose attempt ended while all start again, and which have no new attempt yet.
         opened: Roles whose commands need not wait for another role any more.
         bad_hosts: Host -> how many attempts failed there.
@@ -212,6 +221,7 @@ def start(plan: JobPlan) -> Snapshot:
             index=index,
             tracked=role.tracked or none_tracked,
             forgiven=role.on_failure == IGNORE,
+            spared=role.on_loss == IGNORE,
             alone=role.start == FIRST_COME,
             lone=role.on_loss == RESTART_TASK,
         )

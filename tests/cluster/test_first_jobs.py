@@ -143,7 +143,9 @@ def test_what_dies_by_kill_9_ends_the_job(
     running = typist.start(*typist.generic("victim", *words, a=SLEEPER))
     running.wait_line("[a:0] ready")
     pids = [
-        pid for pid, command in container_processes(sandbox).items() if pattern in command and "bash" not in command
+        pid
+        for pid, command in container_processes(sandbox).items()
+        if pattern in command and not command.split()[0].endswith("bash")
     ]
     assert pids, f"no process of {victim}"
     for pid in pids:

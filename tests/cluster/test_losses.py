@@ -49,7 +49,7 @@ def typist(sandbox: SandboxInfo, tmp_path_factory: pytest.TempPathFactory) -> Ty
 def test_containers_that_another_queue_takes_back(typist: Typist, tmp_path: Path) -> None:
     """A preempted task starts again when there is room; its job's budget, which is none, is not touched."""
     may_end = tmp_path / "may-end"
-    command = f"until [ -e {may_end} ]; do read -r -t 0.5 _ < <(sleep 9); done"
+    command = f"until [ -e {may_end} ]; do read -r -t 0.5 _ < <(sleep 9); done; true"
     low = typist.start(*workers("low", command, "--queue", "ml", count=5, memory="2500M"))
     low.wait_line("running")
     high = typist.type(*workers("high", "echo had room", count=3, memory="2G"))

@@ -28,7 +28,7 @@ def workers(name: str, command: str, *words: str, count: int = 2, memory: str = 
 def processes_of(sandbox: SandboxInfo, pattern: str) -> list[int]:
     """Return the pids of the job's processes whose command holds `pattern`."""
     found = container_processes(sandbox)
-    return [pid for pid, command in found.items() if pattern in command and "bash" not in command]
+    return [pid for pid, command in found.items() if pattern in command and not command.split()[0].endswith("bash")]
 
 
 def kill(sandbox: SandboxInfo, pattern: str) -> None:

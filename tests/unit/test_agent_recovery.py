@@ -281,3 +281,21 @@ def test_a_kill_before_anything_has_begun_waits_for_nobody():
     now = after(now, event_of(stop, 8.0))
     assert policy.order(which, now, now.tasks["worker:0"]).order == wire.LEAVE
     assert [type(action) for action in step(which, now)[0]] == [EndJob]
+
+
+@pytest.mark.parametrize(
+    ("on_failure", "on_loss", "exit_", "expected"),
+    [
+        (IGNORE, FATAL, exited("worker:1"), []),
+        (IGNORE, FATAL, exited("worker:1", 137, **LOST), [StopJob]),
+        (IGNORE, RESTART_TASK, exited("worker:1", 137, **LOST), [RestartTask]),
+        (IGNORE, RESTART_JOB, exited("worker:1", 137, **LOST), [RestartJob]),
+        (IGNORE, IGNORE, exited("worker:1", 137, **LOST), []),
+        (FATAL, IGNORE, exited("worker:1", 137, **LOST), []),
+        (FATAL, IGNORE, exited("worker:1"), [StopJob]),
+    ],
+)
+def test_what_a_job_does_without(on_failure, on_loss, exit_, expected):
+    """A program's failure and a loss to the cluster are pardoned each by its own cell."""
+    actions, _ = step(job(on_failure, on_loss), after(running(job(on_failure, on_loss)), exit_))
+    assert [type(action) for action in actions] == expected
