@@ -117,13 +117,13 @@ class Laws:
         if verdict is None or verdict.state != states.SUCCEEDED:
             return
         for task in before.tasks.values():
-            require(not task.failed or task.forgiven, f"the job succeeds although {task.name} failed")
+            require(not task.failed or task.pardoned, f"the job succeeds although {task.name} failed")
         chiefs = before.role("chief")
         if self.plan.done_when == "chief" and chiefs and all(task.state == states.SUCCEEDED for task in chiefs):
             return
         for task in before.tasks.values():
             elastic = self.plan.role(task.role).min_instances > 0 and task.lacking
-            good = task.state == states.SUCCEEDED or task.forgiven or elastic or not task.tracked
+            good = task.state == states.SUCCEEDED or task.pardoned or elastic or not task.tracked
             require(good, f"the job succeeds although {task.name} is {task.state}")
 
     def _HostAvoided(self, before: Snapshot, event: events.HostAvoided) -> None:  # noqa: N802
@@ -145,7 +145,7 @@ class Laws:
         done = self.plan.done_when == "chief" and chiefs and all(task.state == states.SUCCEEDED for task in chiefs)
         require(not (done and not now.blamed), "the chief has succeeded, and the job goes on")
         doubted = bool(self.world.agent.signs.doubted_s) or not self.world.rested
-        failed = [task.name for task in now.tasks.values() if task.failed and not task.forgiven]
+        failed = [task.name for task in now.tasks.values() if task.failed and not task.pardoned]
         require(not failed or doubted, f"{failed} failed, and nothing follows")
         if not now.topology:
             runs = [task for task in now.tasks.values() if task.state == states.RUNNING and task.round == now.round]

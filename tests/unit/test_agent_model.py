@@ -351,7 +351,7 @@ BUGS = [
     ("the round does not grow", recovery.after_failure, "snapshot.round + 1", "snapshot.round"),
     ("the chief's success is not seen", policy._succeeded, "role == CHIEF", "False"),
     ("an elastic role waits for all its tasks", gang._enough, "role.needed", "role.instances"),
-    ("every task's failure is forgiven", EXITED, "if after.forgiven and (", "if ("),
+    ("every task's failure is forgiven", EXITED, "if after.pardoned and (", "if ("),
     ("the index of a task that starts again is not free", RESTARTING, "lowest=lowest,", ""),
 ]
 
