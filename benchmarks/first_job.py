@@ -26,6 +26,7 @@ from rows import (
     kill_rows,
     news_rows,
     registration_rows,
+    restart_rows,
     return_rows,
     staging_rows,
 )
@@ -88,6 +89,8 @@ def measure(arena: Arena, rounds: int, sizes: list[int]) -> tuple[list[Row], dic
     table += command_rows(arena, runs[0].application_id, str(payload))
     say("registration")
     table += registration_rows(arena)
+    say("restarts")
+    table += restart_rows(arena)
     say("news of 20 tasks")
     table += news_rows(arena)
     say("kill")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import resource
 import statistics
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from contest import COLD, OURS, Arena, Run, times
 from machine import Watch, alive
 
-from am.contract.events import TaskRegistered
+from am.contract.events import TaskExited, TaskRegistered, TaskRestarting, TaskStarted
 
 _TASK_LINE = re.compile(r"name: w, index: (\d+), .*status: (SUCCEEDED|FAILED|FINISHED)")
 _TASKS = 20
@@ -166,6 +167,40 @@ def kill_rows(arena: Arena, containers: int = 10) -> list[Row]:
         Row("agent resident at 10 tasks", agent_mb, "MB", 80.0),
         Row("executor resident", executor_mb, "MB", 25.0),
     ]
+
+
+def restart_rows(arena: Arena) -> list[Row]:
+    """Return how soon a task runs again: in its container after its exit, and in a new one after that registered.
+
+    Twenty restarts are budgeted; the last attempts run in another container, because its first host is avoided then.
+    """
+    command = "w=[ $ATTEMPT -gt 8 ] || exit 1"
+    words = ["--name", "bench", "--framework", "generic", "--input_path", "", "--num_workers", "0"]
+    role = ["--role", "w:instances=2,memory=128M", "--role_cmd", command]
+    restarts = ["--role_on_failure", "w=restart-task", "--max_restarts", "20", "--detach"]
+    _, result = arena.job("run", *words, *role, *restarts)
+    application = result.stdout.strip()
+    arena.job("wait", application)
+    _, shown = arena.job("show", application, "--json")
+    events, _ = arena.history(json.loads(shown.stdout)["id"])
+    at: dict[tuple[str, int, type], float] = {
+        (event.task, event.attempt, type(event)): event.time
+        for event in events
+        if isinstance(event, TaskRegistered | TaskStarted | TaskExited)
+    }
+    kept = [event for event in events if isinstance(event, TaskRestarting)]
+    same, other = [], []
+    for event in kept:
+        started = at[event.task, event.attempt, TaskStarted]
+        if event.keeps:
+            same.append(started - at[event.task, event.attempt - 1, TaskExited])
+        else:
+            other.append(started - at[event.task, event.attempt, TaskRegistered])
+    rows = [Row(f"a failed task's exit -> it runs again, median of {len(same)}", statistics.median(same), "s", 1.0)]
+    if other:
+        what = f"a new container's executor registered -> it runs, median of {len(other)}"
+        rows.append(Row(what, statistics.median(other), "s", 1.0))
+    return rows
 
 
 def registration_rows(arena: Arena, runs: int = 3) -> list[Row]:
