@@ -5,6 +5,8 @@ only the executor's own group) cannot. So a small shell, the guardian, stands be
 the read end of a pipe as its input; the executor alone keeps the write end. The command writes its process group's
 number into it just before it becomes the user's program; the executor writes a word when all is over. If the pipe ends
 without the word, the executor is gone, and the guardian kills the group.
+
+What the command starts in sessions of their own (torchrun does so) is found by a variable that it inherits.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import typing
 from am.contract import wire
 
 _GUARDIAN = 'read -r group || exit 0; read -r word && exit 0; kill -s KILL -- "-$group"'
+_MARK = "YS_RUN"  # a variable of this one run of the command, and of all that it starts
 _LOOK_S = 0.02  # processes that are not our children give no event when they end
 _MAX_LOOK_S = 0.5
 NOT_FOUND = 127
@@ -57,6 +60,8 @@ class Child:
         on_exit: typing.Callable[[int], None],
     ) -> None:
         self._logs = logs
+        run = f"{os.getpid()}-{time.monotonic_ns()}"
+        self._mark = f"{_MARK}={run}".encode()
         self._stderr_file = logs[1]
         shell = find_shell()
         with open(logs[0], "ab") as out, open(self._stderr_file, "ab") as err:
@@ -78,7 +83,7 @@ class Child:
                     stdout=out,
                     stderr=err,
                     cwd=directory,
-                    env=environment,
+                    env={**environment, _MARK: run},
                     start_new_session=True,
                     # It takes no lock, so threads do no harm; any later, a kill in between would leave a group unknown.
                     preexec_fn=lambda: os.write(lifeline.fileno(), b"%d\n" % os.getpid()),  # noqa: PLW1509
@@ -95,19 +100,26 @@ class Child:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
 
+    def _signal_all(self, number: int) -> None:
+        """Send a signal to the group, and to what has left it."""
+        self.signal(number)
+        for pid in self.members():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, number)
+
     def sweep(self, grace_s: float) -> None:
-        """Give what is left of the group TERM and `grace_s`, then KILL everything in it, and send the guardian home.
+        """Give what is left of the command TERM and `grace_s`, then KILL all of it, and send the guardian home.
 
         The command itself is reaped last, so that its number means this group until then.
         """
         ends = time.monotonic() + grace_s
         if self._others_alive():
-            self.signal(signal.SIGTERM)
+            self._signal_all(signal.SIGTERM)
             pause_s = _LOOK_S
             while time.monotonic() + pause_s < ends and self._others_alive():
                 time.sleep(pause_s)
                 pause_s = min(2 * pause_s, _MAX_LOOK_S)
-        self.signal(signal.SIGKILL)
+        self._signal_all(signal.SIGKILL)
         self._process.wait()
         self._dismiss_guardian(b"go\n")
 
@@ -140,7 +152,7 @@ class Child:
             on_exit(ended.si_status if ended.si_code == os.CLD_EXITED else 128 + ended.si_status)
 
     def members(self) -> typing.List[int]:
-        """Return the processes of the group that run and are no zombies; the command's own first."""
+        """Return the processes of the command that run and are no zombies; its own first."""
         found = []
         for name in os.listdir("/proc"):
             if not name.isdigit():
@@ -150,9 +162,16 @@ class Child:
                     fields = file.read().rpartition(b")")[2].split()
             except OSError:
                 continue
-            if int(fields[2]) == self.pid and fields[0] not in {b"Z", b"X"}:
+            if fields[0] not in {b"Z", b"X"} and (int(fields[2]) == self.pid or self._marked(name)):
                 found.append(int(name))
         return sorted(found, key=lambda pid: (pid != self.pid, pid))
+
+    def _marked(self, pid: str) -> bool:
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as file:
+                return self._mark in file.read().split(b"\0")
+        except OSError:  # it has ended, or is another user's
+            return False
 
     def _others_alive(self) -> bool:
         return any(pid != self.pid for pid in self.members())

@@ -208,6 +208,15 @@ def test_what_a_command_leaves_in_its_group_is_ended(agent, container):
     group_gone([int(here.out())])
 
 
+def test_what_a_command_starts_in_sessions_of_their_own_is_ended(agent, container):
+    """As torchrun starts its workers: they do not outlive their task either, whether they obey TERM or not."""
+    here = container(command="setsid sleep 600 & echo $!; (trap '' TERM; exec setsid sleep 601) & echo $!")
+    here.start()
+    agent.start()
+    assert here.end() == 0
+    group_gone([int(word) for word in here.out().split()])
+
+
 def test_leave_kills_what_runs_and_exits_0(agent, container):
     """The agent's LEAVE needs no report."""
     here = container(command="echo $$; trap '' TERM; while :; do sleep 600; done")
