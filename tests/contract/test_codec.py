@@ -10,6 +10,7 @@ import pytest
 from am.contract.codec import ContractError, from_json, to_json
 from am.contract.job import JobPaths, JobPlan, Limits, Quicklink, Resources, RolePlan, output_dir, split_task, task_name
 
+RULES = ("ignore", "restart-task", 1, "first-come", ("ps:succeeded",), True)
 FULL = JobPlan(
     id="20260102-030405-abcd",
     name="digits",
@@ -17,10 +18,8 @@ FULL = JobPlan(
     framework="generic",
     queue="ml",
     roles=(
-        RolePlan(
-            "master", 2, Resources(512, 3, 1), "echo 'a b' \"$X\"", {"X": "1,2=ü", "EMPTY": ""}, False, "ignore", True
-        ),
-        RolePlan("worker", 4, Resources(2048, 2, 2), "line 1\nline 2", {"Y": "2"}, False, "ignore", True),
+        RolePlan("master", 2, Resources(512, 3, 1), "echo 'a b' \"$X\"", {"X": "1,2=ü", "EMPTY": ""}, False, *RULES),
+        RolePlan("worker", 4, Resources(2048, 2, 2), "line 1\nline 2", {"Y": "2"}, False, *RULES),
     ),
     main_task="master:1",
     done_when="chief",
@@ -35,7 +34,10 @@ FULL = JobPlan(
     has_source=True,
     secrets=("KEY", "./key.pem"),
     quicklinks=(Quicklink("ui", "https", "worker:0", 8080),),
-    limits=Limits(1, 2, 3, 4, 5, 6, 7),
+    max_restarts=3,
+    max_attempts=2,
+    port_range=(40000, 40100),
+    limits=Limits(*range(1, 13)),
     format=7,
 )
 
