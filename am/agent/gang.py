@@ -80,9 +80,9 @@ def _enough(role: RolePlan, tasks: list[Task]) -> bool:
 
 def first_step(plan: JobPlan, snapshot: Snapshot) -> ProbeGang | ReleaseGang:
     """Return what comes after a gang is complete."""
-    tasks = [task for task in snapshot.tasks.values() if task.up and not task.ended]
+    tasks = [task for task in snapshot.tasks.values() if _probes(task)]
     if plan.limits.probe_s and 1 < len(tasks) <= PROBED_TASKS and all(task.probe for task in tasks):
-        return ProbeGang(_by_role(plan, snapshot, lambda task: task.probe))
+        return ProbeGang(_by_role(plan, snapshot, lambda task: task.probe if _probes(task) else ""))
     return ReleaseGang(topology(plan, snapshot, {}))
 
 
@@ -131,9 +131,13 @@ def missed(signs: Signs) -> list[str]:
 
 
 def all_probed(snapshot: Snapshot, signs: Signs) -> bool:
-    """Return whether every task that is up has tried its peers."""
-    up = sum(task.up and not task.ended for task in snapshot.tasks.values())
-    return len(signs.probed) >= up
+    """Return whether every task that was told to has tried its peers."""
+    return len(signs.probed) >= sum(map(_probes, snapshot.tasks.values()))
+
+
+def _probes(task: Task) -> bool:
+    """Return whether a task waits to start with the gang: a first-come one runs, or has ended, and answers nothing."""
+    return task.up and not task.ended and not task.alone
 
 
 def pause_s(tries: int, dice: float) -> float:

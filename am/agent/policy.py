@@ -114,9 +114,8 @@ def _onward(plan: JobPlan, snapshot: Snapshot, signs: Signs, now_s: float) -> tu
     opened = gang.to_open(plan, snapshot)
     if opened:
         return tuple((role, f"what {role.role} waits for has come") for role in opened)
-    if not snapshot.topology:
-        return _gather(plan, snapshot, signs, now_s)
-    return _lifetime(plan, snapshot.released_s, now_s)
+    late = _lifetime(plan, snapshot.released_s, now_s)
+    return late if late or snapshot.topology else _gather(plan, snapshot, signs, now_s)
 
 
 def overdue(plan: JobPlan, snapshot: Snapshot, signs: Signs, now_s: float) -> tuple[Decision, ...]:
@@ -192,7 +191,7 @@ def order(plan: JobPlan, snapshot: Snapshot, task: Task) -> wire.Orders:
         return wire.Orders(number, wire.STOP, grace_s=grace_s, upload_s=snapshot.stopping.upload_s)
     if task.round < snapshot.round or task.state == states.NEW:
         return wire.Orders(number, wire.AGAIN, grace_s=grace_s)
-    if snapshot.probing:
+    if snapshot.probing and not task.alone:
         return wire.Orders(number, wire.PROBE, topology=dict(snapshot.probing))
     if gang.closed(plan.role(task.role), snapshot):
         return wire.Orders(number, wire.WAIT)
@@ -265,7 +264,9 @@ def _gather(plan: JobPlan, snapshot: Snapshot, signs: Signs, now_s: float) -> tu
         return _probe(plan, snapshot, signs, now_s)
     if gang.complete(plan, snapshot, now_s):
         return ((gang.first_step(plan, snapshot), f"{snapshot.registered} tasks are up"),)
-    limits, since_s, started_s = plan.limits, snapshot.first_registered_s, snapshot.started_s
+    limits, since_s = plan.limits, snapshot.first_registered_s
+    # Who starts again has had its containers: the queue's limit is for the first time.
+    started_s = snapshot.started_s if snapshot.released_s is None else None
     if limits.queue_wait_s and started_s is not None and now_s - started_s > limits.queue_wait_s:
         short = words.shortage(plan, snapshot, signs)
         message = f"the job did not get its containers within {limits.queue_wait_s} s: {short}"

@@ -79,8 +79,8 @@ class Task:
 
     @property
     def up(self) -> bool:
-        """Return whether the executor of this attempt has registered."""
-        return bool(self.container_id) and self.state != states.NEW
+        """Return whether the executor of this attempt has registered; one that has ended may be gone."""
+        return self.ended or (bool(self.container_id) and self.state != states.NEW)
 
     @property
     def lacking(self) -> bool:
@@ -142,7 +142,7 @@ class Snapshot:
         stopping: The newest one; None while the end is not decided.
         stopping_since_s: When the end was decided.
         verdict: None until the end; never changes then.
-        registered: How many tasks are up, or have been in the attempt in which they ended.
+        registered: How many tasks are up, or have ended.
         lacking: How many tasks wait for a container.
         holding: How many tasks the job's success still waits for.
         unsettled: How many tasks the job's end still waits for.

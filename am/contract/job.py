@@ -63,7 +63,7 @@ class Limits:
         lifetime_s: From the start of the user's commands to the job's end; a job that takes longer fails.
         gang_tries: How often a gang that is not complete in time gives its containers back before the job fails; here
             a number, and 0 means without end.
-        queue_wait_s: From the agent's start to the gang being complete.
+        queue_wait_s: From the agent's start to the gang being complete for the first time.
         probe_s: For the tasks of a gang to reach one another, before any command starts.
         stall_s: A program that writes nothing and uses no GPU for so long has failed.
         gpu_idle_s: A program whose GPUs do nothing for so long has failed.
