@@ -101,7 +101,7 @@ class Desk:
                     self._job.clock(), task.name, task.attempt, task.host, TERMINATED, snapshot.EXECUTOR, True, why
                 )
             )
-            task = self._job.snapshot.tasks[task.name]
+            task = self._task(asked.container_id)  # unless the next attempt is to run elsewhere
         if task.state == states.NEW and asked.attempt == task.attempt - 1:
             return self._registered(task, asked)
         return task
@@ -162,6 +162,9 @@ class Desk:
         told = self._job.snapshot.stopping is not None or task.round < self._job.snapshot.round
         if code == TERMINATED and not problem and not task.ended and not told:
             code, tail, problem = await self._why_terminated(task, code, tail)
+            task = self._task(said.container_id)
+            if said.attempt < task.attempt:  # its end was told by others while its node was asked
+                return wire.Ack(hold=True)
         if not self._job.snapshot.tasks[task.name].ended:
             stopped = self._job.snapshot.stopping is not None and now_s >= self._job.snapshot.stopping_since_s
             stopped = stopped or task.round < self._job.snapshot.round

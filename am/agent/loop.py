@@ -280,6 +280,8 @@ class JobLoop:
         elif isinstance(action, gang.ProbeGang):
             self.signs.probed = {}
         elif isinstance(action, gang.GiveBack):
+            # At once: what leaves by itself before YARN has taken it back is no news either.
+            self.signs.given_up |= self.snapshot.containers.keys() | self.signs.sightings.keys()
             self.signs.forget_tasks()
             self.placing.give_back(action.again_s - self.clock(), lambda: gang.lacking(self.plan, self.snapshot))
             self._lacking.ring()
