@@ -290,6 +290,8 @@ _UNNAMED = Fault("it could not do its work", PROGRAM, True, "")
 
 # Problems that YARN's word names; an executor may have reported the same end as the program's.
 YARN_PROBLEMS = frozenset(STATUS_PROBLEMS.values()) | {"executor-lost"}
+# Ends that say nothing of the host on which they came.
+NOT_THE_HOST = frozenset(("preempted", "container-stopped", "address-in-use"))
 # Ends by the cluster: the job's exit code is LOST_CODE then, whatever the container's was.
 LOST_PROBLEMS = frozenset(
     (

@@ -107,7 +107,17 @@ def _(event: GangReleased, snapshot: Snapshot) -> Snapshot:
         _without_containers(snapshot), tries=event.tries, first_registered_s=None, probing={}, waiting=None
     )
     tasks = {
-        name: task if task.ended else dataclasses.replace(task, state=states.NEW, address="", probe="")
+        name: task
+        if task.ended
+        else dataclasses.replace(
+            # A first-come command that ran is started anew.
+            task,
+            state=states.NEW,
+            attempt=task.attempt + bool(task.pid),
+            pid=0,
+            address="",
+            probe="",
+        )
         for name, task in after.tasks.items()
     }
     return _counted(dataclasses.replace(after, tasks=tasks, lowest={}))
@@ -152,6 +162,7 @@ def _(event: TaskRestarting, snapshot: Snapshot) -> Snapshot:
         task,
         state=states.NEW,
         attempt=event.attempt,
+        early=0 if task.pid else task.early + task.misfit,
         round=snapshot.round,
         order_id=snapshot.orders + 1,
         container_id=task.container_id if event.keeps else "",
@@ -338,7 +349,7 @@ def _after(snapshot: Snapshot, task: Task) -> int:
 def _with_bad_host(snapshot: Snapshot, name: str) -> Mapping[str, int]:
     """Return how many attempts failed on each host, this task's failed one with them."""
     task = snapshot.tasks.get(name)
-    if task is None or not task.failed or not task.host:
+    if task is None or not task.misfit or not task.host:
         return snapshot.bad_hosts
     return {**snapshot.bad_hosts, task.host: snapshot.bad_hosts.get(task.host, 0) + 1}
 

@@ -14,7 +14,7 @@ if typing.TYPE_CHECKING:
     from am.contract.job import JobPlan
 
 BEFORE_THE_COMMAND = frozenset(("gpu-missing", "no-free-port"))
-NEVER_UP_TRIES = 3  # containers that end before the user's command ran are the cluster's fault, up to so many a task
+NEVER_UP_TRIES = 3  # containers that end before the user's command ran are the cluster's fault, up to so many in a row
 RENDEZVOUS_TRIES = 5  # a job whose addresses are taken so often shares its nodes with something that takes them all
 FREE_RESTARTS = 100  # a job that its cluster has disturbed so often will not get through
 BAD_HOST = 2  # a host is avoided after so many failed attempts
@@ -74,7 +74,8 @@ def _choice(plan: JobPlan, snapshot: Snapshot, task: Task, exit_: TaskExited) ->
         cell = job.RESTART_JOB if meeting and role.on_failure == job.RESTART_TASK else role.on_failure
         return cell if snapshot.restarts < plan.max_restarts else job.FATAL
     if not ran(snapshot, task) or exit_.problem in BEFORE_THE_COMMAND:
-        return job.RESTART_TASK if task.attempt < NEVER_UP_TRIES else job.FATAL
+        few = task.early + task.misfit < NEVER_UP_TRIES and snapshot.free_restarts < FREE_RESTARTS
+        return job.RESTART_TASK if few else job.FATAL
     cell = job.RESTART_JOB if meeting and role.on_loss == job.RESTART_TASK else role.on_loss
     return cell if snapshot.free_restarts < FREE_RESTARTS else job.FATAL
 
@@ -92,7 +93,7 @@ def stays(task: Task, avoided: frozenset[str]) -> bool:
 def avoided_with(snapshot: Snapshot, task: Task) -> frozenset[str]:
     """Return the hosts to avoid when this attempt's failure counts, too."""
     host = task.host
-    if not host or not task.failed or snapshot.bad_hosts.get(host, 0) + 1 < BAD_HOST:
+    if not host or not task.misfit or snapshot.bad_hosts.get(host, 0) + 1 < BAD_HOST:
         return snapshot.avoided
     others = {each.host for each in snapshot.tasks.values() if each.host} - snapshot.avoided - {host}
     return snapshot.avoided | {host} if others else snapshot.avoided  # somewhere it must run

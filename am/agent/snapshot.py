@@ -41,6 +41,7 @@ class Task:
         alone: Its command does not wait for the gang (`start: first-come`).
         lone: Its peers go on without it while it starts again (`on_loss: restart-task`).
         attempt: Counted from 1.
+        early: How many attempts in a row failed before their command ran; what YARN took back is not among them.
         round: Of the job, in which this attempt runs.
         order_id: Of the newest order that is for this task alone.
         state: Of `states.TASK_STATES`.
@@ -64,6 +65,7 @@ class Task:
     alone: bool = False
     lone: bool = False
     attempt: int = 1
+    early: int = 0
     round: int = 1
     order_id: int = 0
     state: str = states.NEW
@@ -96,6 +98,11 @@ class Task:
     def failed(self) -> bool:
         """Return whether it ended badly without having been asked to end."""
         return self.state == states.FAILED
+
+    @property
+    def misfit(self) -> bool:
+        """Return whether it failed in a way that may come of where it ran."""
+        return self.failed and self.exit is not None and self.exit.problem not in faults.NOT_THE_HOST
 
     @property
     def settled(self) -> bool:
