@@ -159,7 +159,7 @@ def _agent_started(view: JobView, item: events.AgentStarted) -> JobView:
         name: task if task.asked_s else dataclasses.replace(task, asked_s=item.time) for name, task in tasks.items()
     }
     state = states.GATHERING if view.stopping is None else view.state
-    view = _with_tasks(view, tasks)
+    view = dataclasses.replace(_with_tasks(view, tasks), released={})
     return dataclasses.replace(
         view, state=state, waiting="", agent_attempt=item.attempt, agent_s=item.time, probing=False
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from am.contract import states
-from am.contract.job import split_task
+from am.contract.job import JobPlan, split_task
 from yarn_submitter.monitor import JobView
 
 _MOST_ROLES = 4
@@ -53,3 +53,9 @@ def missing(view: JobView) -> str:
     lines = [f"{lacking} of {total} {role}" for role, (lacking, total) in short.items() if lacking]
     more = [f"{len(lines) - _MOST_ROLES} more roles"] if len(lines) > _MOST_ROLES else []
     return ", ".join(lines[:_MOST_ROLES] + more)
+
+
+def held_back(view: JobView, plan: JobPlan) -> str:
+    """Return which roles' commands still wait for other roles: `fit waits for load:succeeded`; empty when none does."""
+    waiting = [role for role in plan.roles if role.depends_on and role.name not in view.released]
+    return "; ".join(f"{role.name} waits for {', '.join(role.depends_on)}" for role in waiting)

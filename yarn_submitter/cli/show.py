@@ -11,7 +11,7 @@ from yarn_submitter.cli.console import Column, Console, Ink, aligned
 from yarn_submitter.cli.job_arguments import add_job, site_of
 from yarn_submitter.job import Job, find_job
 from yarn_submitter.monitor import JobView, TaskView, links, queue_of
-from yarn_submitter.stage import missing, stage
+from yarn_submitter.stage import held_back, missing, stage
 from yarn_submitter.units import seconds_text
 from yarn_submitter.viewjson import document
 
@@ -75,6 +75,7 @@ def _lines(job: Job, view: JobView, source: str, why: Sequence[str], ink: Ink) -
         ("State", ink.state(view.state)),
         ("Stage", "" if ended else stage(view)),
         ("Not up", lacking),
+        ("Held back", "" if ended else held_back(view, plan)),
         ("Waiting", view.waiting),
         *(("Why" if number == 0 else "", line) for number, line in enumerate(why)),
         ("Application Id", job.application_id),
