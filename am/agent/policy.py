@@ -272,9 +272,11 @@ def _gather(plan: JobPlan, snapshot: Snapshot, signs: Signs, now_s: float) -> tu
         message = f"the job did not get its containers within {limits.queue_wait_s} s: {short}"
         return _fail(plan, JobEnded(now_s, states.FAILED, LIMIT_CODE, "yarn", "queue-timeout", message), now_s)
     # A queue may make a job wait for ever; a part of a gang may not hold its containers for ever.
-    if limits.gang_hold_s and since_s is not None and now_s - since_s > limits.gang_hold_s:
+    # Nothing lacks a container: who keeps his may still be sending the checkpoint that all start from.
+    hold_s = limits.gang_hold_s + (0 if snapshot.lacking else limits.upload_s)
+    if limits.gang_hold_s and since_s is not None and now_s - since_s > hold_s:
         short = words.shortage(plan, snapshot, signs)
-        message = f"only a part of the job came up within {limits.gang_hold_s} s: {short}"
+        message = f"only a part of the job came up within {hold_s} s: {short}"
         if limits.gang_tries and snapshot.tries >= limits.gang_tries:
             verdict = JobEnded(now_s, states.FAILED, LIMIT_CODE, "yarn", "gang-timeout", message)
             return _fail(plan, verdict, now_s)

@@ -11,7 +11,7 @@ from fakes import plan, role
 from am import runtimes
 from am.agent import fold, policy, snapshot
 from am.agent.acts import event_of
-from am.agent.gang import ProbeGang, ReleaseGang
+from am.agent.gang import GiveBack, ProbeGang, ReleaseGang
 from am.agent.policy import StopJob
 from am.agent.signs import Signs
 from am.contract import wire
@@ -101,3 +101,18 @@ def test_which_limits_hold_while_all_start_again(limits, expected):
         _, now = step(which, now, when_s)
     actions, _ = step(which, now, 5000.0)
     assert [action.verdict.problem for action in actions if isinstance(action, StopJob)] == [expected] * bool(expected)
+
+
+def test_a_checkpoint_that_is_being_sent_is_not_cut_off_by_giving_back():
+    """While all start again, nobody's container is given back as long as none lacks and results may be carried."""
+    worker = dataclasses.replace(role("worker", 2), on_failure=RESTART_JOB)
+    which = plan(worker, limits=Limits(gang_hold_s=300, upload_s=600), max_restarts=1)
+    now = story(which, up("worker:0"), up("worker:1"), GangComplete(2.0, {"worker": ("h1:2222", "h1:2222")}))
+    now = fold.apply(now, TaskExited(50.0, "worker:0", 1, "h1", 1, "executor"))
+    for when_s in (50.0, 51.0):
+        _, now = step(which, now, when_s)
+    now = fold.apply(now, TaskExited(52.0, "worker:1", 1, "h1", 143, "executor", stopped=True))
+    _, now = step(which, now, 52.0)
+    now = fold.apply(now, dataclasses.replace(up("worker:1", 2), time=60.0))
+    given_back = [any(isinstance(act, GiveBack) for act in step(which, now, when_s)[0]) for when_s in (800.0, 1000.0)]
+    assert given_back == [False, True]
