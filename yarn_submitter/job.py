@@ -37,6 +37,7 @@ _TAGGED = "yarn-submitter"
 _TAG = "ys-id:"
 _ENDED = ("FINISHED", "FAILED", "KILLED")
 _SWEPT = 30
+_SETTLED_S = 2.0
 _LOOKED_INTO = 16
 _PART_S = 60.0  # an agent that YARN has just told to end may be about to rename what it writes
 JOB_ID = re.compile(r"\d{8}t\d{6}-[0-9a-f]{6}\Z")
@@ -277,7 +278,7 @@ def settled(site: Site, jobs: Sequence[tuple[str, App]]) -> list[tuple[str, App]
     """Return the jobs, those as ended whose ApplicationMaster lives on after their verdict, or only repeats it.
 
     Costs a look into the history of each job that runs, all at once; when they are many, only of those that YARN has
-    given another ApplicationMaster.
+    given another ApplicationMaster. What the store does not tell within `_SETTLED_S` stays as YARN has it.
     """
     running = [(job_id, app) for job_id, app in jobs if JOB_ID.match(job_id) and app.launched]
     again = running if len(running) <= _LOOKED_INTO else [one for one in running if one[1].begun_again]
@@ -288,13 +289,16 @@ def settled(site: Site, jobs: Sequence[tuple[str, App]]) -> list[tuple[str, App]
     left = {
         app.id: start(partial(verdict_left, site.store, site.paths_of(app.user).job(job_id))) for job_id, app in again
     }
-    return [(job_id, _settled(app, left[app.id]) if app.id in left else app) for job_id, app in jobs]
+    ends_s = time.monotonic() + _SETTLED_S
+    return [(job_id, _settled(app, left[app.id], ends_s) if app.id in left else app) for job_id, app in jobs]
 
 
-def _settled(app: App, left: Future[JobEnded | None]) -> App:
+def _settled(app: App, left: Future[JobEnded | None], ends_s: float) -> App:
+    from concurrent.futures import TimeoutError as Late  # Python 3.10 has one of its own
+
     try:
-        verdict = left.result()
-    except SubmitterError:  # another user's, or a store that does not answer: YARN's word counts
+        verdict = left.result(max(0.0, ends_s - time.monotonic()))
+    except (SubmitterError, Late):  # another user's, or a store that does not answer: YARN's word counts
         return app
     if verdict is None:
         return app

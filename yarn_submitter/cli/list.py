@@ -24,12 +24,13 @@ _APPLICATION, _NAME, _USER, _STATE, _QUEUE, _STARTED, _TIME = (
 _BEFORE_RUNNING = ("NEW", "NEW_SAVING", "SUBMITTED", "ACCEPTED")
 # What we call a state -> the application's states at YARN that may stand for it: our agent's verdict is told to YARN
 # as the final status of an application that is FINISHED.
+_ENDING = ("ACCEPTED", "RUNNING")  # YARN's word for a job with a verdict whose ApplicationMaster has not left yet
 _STATES = {
     "ACCEPTED": _BEFORE_RUNNING,
     "RUNNING": ("RUNNING",),
-    "SUCCEEDED": ("FINISHED",),
-    "FAILED": ("FINISHED", "FAILED"),
-    "KILLED": ("FINISHED", "KILLED"),
+    "SUCCEEDED": ("FINISHED", *_ENDING),
+    "FAILED": ("FINISHED", "FAILED", *_ENDING),
+    "KILLED": ("FINISHED", "KILLED", *_ENDING),
 }
 
 
