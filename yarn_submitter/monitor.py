@@ -230,7 +230,9 @@ def _registered(view: JobView, item: events.TaskRegistered) -> JobView:
         registered_s=item.time,
         earlier=before.earlier,
     )
-    return _with_task(view, after)
+    view = _with_task(view, after)
+    complete = view.state == states.RUNNING and view.registered == len(view.tasks)
+    return dataclasses.replace(view, waiting="") if complete else view
 
 
 def _started(view: JobView, item: events.TaskStarted) -> JobView:

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import typing
 
+from am.agent import faults
 from am.agent.snapshot import EXECUTOR, PROGRAM_PROBLEMS, Snapshot, Task
 from am.contract import states
 from am.contract.events import (
@@ -71,9 +72,12 @@ def _(event: TaskRegistered, snapshot: Snapshot) -> Snapshot:
         node_http=event.node_http,
         address=address,
         probe=event.probe,
+        asked_s=None,
         order_id=orders if own else 0,
     )
     snapshot = _with_task(snapshot, after)
+    if snapshot.lacking_s is not None and not snapshot.lacking:
+        snapshot = dataclasses.replace(snapshot, lacking_s=None, waiting=None)
     first_s = event.time if snapshot.first_registered_s is None else snapshot.first_registered_s
     return dataclasses.replace(
         snapshot,
@@ -144,6 +148,8 @@ def _(event: JobRestarting, snapshot: Snapshot) -> Snapshot:
             round=event.round,
             restarts=snapshot.restarts + event.counted,
             free_restarts=snapshot.free_restarts + (not event.counted),
+            meetings=snapshot.meetings + _address_taken(snapshot, event.task),
+            lacking_s=None,
             bad_hosts=_with_bad_host(snapshot, event.task),
             topology={},
             probing={},
@@ -169,6 +175,7 @@ def _(event: TaskRestarting, snapshot: Snapshot) -> Snapshot:
         address="",
         probe="",
         pid=0,
+        asked_s=event.time,
         held=False,
         exit=None,
         upload=None,
@@ -189,6 +196,8 @@ def _(event: TaskRestarting, snapshot: Snapshot) -> Snapshot:
         restarts=snapshot.restarts + (alone and event.counted),
         free_restarts=snapshot.free_restarts + (alone and not event.counted),
     )
+    if snapshot.topology and snapshot.lacking and snapshot.lacking_s is None:
+        snapshot = dataclasses.replace(snapshot, lacking_s=event.time)
     if not snapshot.registered and not snapshot.topology:  # nothing is held any more
         snapshot = dataclasses.replace(snapshot, first_registered_s=None)
     if task.name in {snapshot.blamed, snapshot.failed}:
@@ -344,6 +353,13 @@ def _after(snapshot: Snapshot, task: Task) -> int:
     """Return the lowest index that may wait for a container, now that `task` has one."""
     lowest = snapshot.lowest.get(task.role, 0)
     return task.index + 1 if task.index == lowest else lowest
+
+
+def _address_taken(snapshot: Snapshot, name: str) -> bool:
+    """Return whether a task ended because somebody had its address."""
+    task = snapshot.tasks.get(name)
+    exit_ = None if task is None else task.exit
+    return exit_ is not None and faults.classify(exit_).whose == faults.RENDEZVOUS
 
 
 def _with_bad_host(snapshot: Snapshot, name: str) -> Mapping[str, int]:

@@ -149,8 +149,9 @@ def pause_s(tries: int, dice: float) -> float:
 
 
 def waiting_sentence(plan: JobPlan, snapshot: Snapshot, signs: Signs, now_s: float) -> str:
-    """Return what the gang waits for, when it is time to say it and it was not said before; else nothing."""
-    last_s = snapshot.started_s if snapshot.waiting is None else snapshot.waiting.time
+    """Return what the gang, or a task of one that runs, waits for; nothing before it is time, or when it was said."""
+    since_s = snapshot.lacking_s if snapshot.topology else snapshot.started_s
+    last_s = since_s if snapshot.waiting is None else snapshot.waiting.time
     if last_s is None or now_s - last_s < FIRST_WAITING_S:
         return ""
     sentence = f"waiting for {words.shortage(plan, snapshot, signs)}"

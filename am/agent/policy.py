@@ -115,7 +115,10 @@ def _onward(plan: JobPlan, snapshot: Snapshot, signs: Signs, now_s: float) -> tu
     if opened:
         return tuple((role, f"what {role.role} waits for has come") for role in opened)
     late = _lifetime(plan, snapshot.released_s, now_s)
-    return late if late or snapshot.topology else _gather(plan, snapshot, signs, now_s)
+    if late or not snapshot.topology:
+        return late or _gather(plan, snapshot, signs, now_s)
+    sentence = gang.waiting_sentence(plan, snapshot, signs, now_s) if snapshot.lacking_s is not None else ""
+    return ((Say(sentence), "a task that starts again has no container yet"),) if sentence else ()
 
 
 def overdue(plan: JobPlan, snapshot: Snapshot, signs: Signs, now_s: float) -> tuple[Decision, ...]:
@@ -130,6 +133,13 @@ def overdue(plan: JobPlan, snapshot: Snapshot, signs: Signs, now_s: float) -> tu
             continue
         reason = f"{task.name} on {task.host} was not heard of for {silence_s} s"
         lost.extend((action, reason) for action in lose(snapshot, task, heard_s, KILLED_CODE, "task-silent", reason))
+    kept_s = plan.limits.stop_grace_s + plan.limits.upload_s + registration_s  # what comes before it registers again
+    for task in snapshot.tasks.values():
+        if registration_s and task.container_id and task.asked_s is not None and now_s - task.asked_s > kept_s:
+            reason = f"the executor of {task.name} has not come back from attempt {task.attempt - 1} within {kept_s} s"
+            lost.extend(
+                (action, reason) for action in lose(snapshot, task, now_s, LIMIT_CODE, "registration-timeout", reason)
+            )
     for container_id, seen in signs.sightings.items():
         index = snapshot.free_index(seen.role)
         since_s = seen.running_since_s

@@ -65,7 +65,7 @@ def after_failure(plan: JobPlan, snapshot: Snapshot, task: Task, exit_: TaskExit
 def _choice(plan: JobPlan, snapshot: Snapshot, task: Task, exit_: TaskExited) -> str:
     role, fault = plan.role(task.role), faults.classify(exit_)
     if fault.whose == faults.RENDEZVOUS:
-        return job.RESTART_JOB if snapshot.free_restarts < RENDEZVOUS_TRIES else job.FATAL
+        return job.RESTART_JOB if snapshot.meetings < RENDEZVOUS_TRIES else job.FATAL
     if not fault.retry:
         return job.FATAL
     # Its peers meet at the main task: at another address they would not find it.

@@ -51,6 +51,7 @@ class Task:
         address: host:port in the topology.
         probe: Where peers may try to reach it, `host:port` with alternatives after commas; empty: nowhere.
         pid: Of the user's command, 0 before it runs.
+        asked_s: Since when this attempt, which is not the first one, waits for its executor to register.
         held: Its program has ended, and its executor waits in its container for what follows.
         exit: How it ended, None while it has not.
         upload: What became of its results, None while that is not known.
@@ -75,6 +76,7 @@ class Task:
     address: str = ""
     probe: str = ""
     pid: int = 0
+    asked_s: float | None = None
     held: bool = False
     exit: TaskExited | None = None
     upload: TaskUploaded | None = None
@@ -135,6 +137,7 @@ class Snapshot:
         round: How often all tasks were started together; counts from 1.
         restarts: How many restarts have counted against the job's `max_restarts`.
         free_restarts: How many have not.
+        meetings: How often all tasks were started together because an address was taken.
         tries: How often the gang was given back.
         started_s: When the agent began to listen.
         first_registered_s: When the first task of this try of the gang registered; None before.
@@ -151,6 +154,7 @@ class Snapshot:
         verdict: None until the end; never changes then.
         registered: How many tasks are up, or have ended.
         lacking: How many tasks wait for a container.
+        lacking_s: Since when a task of a gang that runs does; None when none does.
         holding: How many tasks the job's success still waits for.
         unsettled: How many tasks the job's end still waits for.
         blamed: The task that failed first, pardoned ones left out; empty when none has.
@@ -169,6 +173,7 @@ class Snapshot:
     round: int = 1
     restarts: int = 0
     free_restarts: int = 0
+    meetings: int = 0
     tries: int = 0
     started_s: float | None = None
     first_registered_s: float | None = None
@@ -185,6 +190,7 @@ class Snapshot:
     verdict: JobEnded | None = None
     registered: int = 0
     lacking: int = 0
+    lacking_s: float | None = None
     holding: int = 0
     unsettled: int = 0
     blamed: str = ""

@@ -116,7 +116,7 @@ def test_only_failed_programs_use_the_budget():
     ("counter", "limit", "exit_"),
     [
         ("free_restarts", FREE_RESTARTS, exited("worker:1", 137, **LOST)),
-        ("free_restarts", RENDEZVOUS_TRIES, exited("worker:1", problem="address-in-use")),
+        ("meetings", RENDEZVOUS_TRIES, exited("worker:1", problem="address-in-use")),
     ],
 )
 def test_even_what_is_not_counted_has_an_end(counter, limit, exit_):
@@ -299,3 +299,39 @@ def test_what_a_job_does_without(on_failure, on_loss, exit_, expected):
     """A program's failure and a loss to the cluster are pardoned each by its own cell."""
     actions, _ = step(job(on_failure, on_loss), after(running(job(on_failure, on_loss)), exit_))
     assert [type(action) for action in actions] == expected
+
+
+def test_a_kept_container_whose_executor_does_not_come_back_is_given_up():
+    """A program that not even KILL ends holds its executor: after grace, upload and registration it gets another."""
+    which = job(RESTART_TASK, RESTART_TASK, max_restarts=1)
+    _, now = step(which, after(running(which), exited("worker:1")))
+    due_s = 7.0 + 30 + 600 + 120
+    assert policy.overdue(which, now, Signs(), due_s) == ()
+    ((lost, _),) = policy.overdue(which, now, Signs(), due_s + 0.1)
+    now = after(now, event_of(lost, due_s))
+    (*_, action), now = step(which, now)
+    assert (type(action), action.keeps, now.of_container("c1")) == (RestartTask, False, None)
+    assert policy.overdue(which, now, Signs(), 2 * due_s) == ()
+
+
+def test_a_gang_that_runs_tells_what_it_lacks():
+    """30 s after a task lost its container, and no more when it has another."""
+    which = job(on_loss=RESTART_TASK)
+    _, now = step(which, after(running(which), exited("worker:1", 137, **LOST)))
+    assert policy.decide(which, now, Signs(), 36.0) == ()
+    ((said, _),) = policy.decide(which, now, Signs(), 37.0)
+    assert said.sentence.startswith("waiting for 1 of 2 worker in queue ml")
+    now = after(now, event_of(said, 37.0))
+    assert policy.decide(which, now, Signs(), 90.0) == ()
+    now = after(now, registered("worker:1", 2, "c9"))
+    assert now.waiting is None
+    assert policy.decide(which, now, Signs(), 200.0) == ()
+
+
+def test_what_the_cluster_did_is_not_held_against_a_taken_address():
+    """A rendezvous has tries of its own."""
+    which = job(RESTART_TASK, RESTART_TASK)
+    now = dataclasses.replace(running(which), free_restarts=RENDEZVOUS_TRIES + 1)
+    actions, now = step(which, after(now, exited("worker:1", problem="address-in-use")))
+    assert [type(action) for action in actions] == [RestartJob]
+    assert now.meetings == 1
