@@ -7,6 +7,7 @@ followed; only what happens to all tasks at once walks through them.
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -189,7 +190,9 @@ def _gang_released(view: JobView, item: events.GangReleased) -> JobView:
         else TaskView(name, attempt=task.attempt, asked_s=item.again_at, earlier=task.earlier)
         for name, task in view.tasks.items()
     }
-    return dataclasses.replace(_with_tasks(view, tasks), probing=False, waiting=item.reason)
+    again = time.strftime("%H:%M:%S", time.localtime(item.again_at))
+    waiting = f"{item.reason}; every container was given back, all are asked for again at {again}"
+    return dataclasses.replace(_with_tasks(view, tasks), probing=False, waiting=waiting)
 
 
 def _job_restarting(view: JobView, item: events.JobRestarting) -> JobView:

@@ -278,7 +278,7 @@ PROBLEMS: Mapping[str, Fault] = {
         "the program wrote nothing and used no GPU for too long",
         PROGRAM,
         True,
-        "see the stacks in its last lines; allow it more time with --stall_timeout",
+        "its stacks are in its last lines when py-spy is on its PATH; allow it more time with --stall_timeout",
     ),
     # It would hold the same GPUs again; who asks for this wants them free.
     "gpu-idle": Fault(

@@ -17,6 +17,8 @@ if typing.TYPE_CHECKING:
 
 # What an executor says of a command that the shell could not run at all.
 COMMAND_PROBLEMS = frozenset(("command-not-found", "command-not-executable"))
+# What the executor ends a program for that does nothing.
+IDLE_PROBLEMS = frozenset(("program-stalled", "gpu-idle"))
 _CAUSE = "Caused by:"
 _HEADINGS = ("Exception from container-launch", "Container id:", "Exit code:", "Exception message:", "Shell output:")
 
@@ -47,6 +49,13 @@ def yarn_end(code: int | None, *, registered: bool) -> tuple[str, int]:
     return "container-ended", code if code is not None and 0 < code < 256 else LOST_CODE
 
 
+def _limit(problem: str, plan: JobPlan | None) -> str:
+    """Return the limit that a program has passed which did nothing."""
+    if plan is None:
+        return ""
+    return f" ({plan.limits.stall_s if problem == 'program-stalled' else plan.limits.gpu_idle_s} s)"
+
+
 def blame(task: Task, exit_: TaskExited, plan: JobPlan | None = None) -> JobEnded:
     """Return the verdict of a job that failed because of this task's end; its time is the end's.
 
@@ -61,6 +70,8 @@ def blame(task: Task, exit_: TaskExited, plan: JobPlan | None = None) -> JobEnde
     if not problem or problem in COMMAND_PROBLEMS:
         problem = problem or "task-failed"
         message = f"{where} exited with code {code} ({faults.of_exit(code).name})"
+    elif problem in IDLE_PROBLEMS:
+        message = f"{where} was stopped: {fault.name}{_limit(problem, plan)}"
     elif exit_.witness == EXECUTOR and problem not in faults.YARN_PROBLEMS:
         message = f"{where} could not do its work: {_last_line(exit_.tail) or fault.name}"
     else:

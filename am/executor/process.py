@@ -65,7 +65,7 @@ class Child:
         self._stderr_file = logs[1]
         shell = find_shell()
         with open(logs[0], "ab") as out, open(self._stderr_file, "ab") as err:
-            self._stderr_start = os.fstat(err.fileno()).st_size
+            self._starts = tuple(os.fstat(file.fileno()).st_size for file in (out, err))
             self._guardian = subprocess.Popen(
                 [find_shell("/bin/sh"), "-c", _GUARDIAN, "ys-guardian"],
                 stdin=subprocess.PIPE,
@@ -124,14 +124,18 @@ class Child:
         self._dismiss_guardian(b"go\n")
 
     def tail(self) -> str:
-        """Return the last lines of what the command wrote to stderr."""
-        try:
-            with open(self._stderr_file, "rb") as file:
-                size = os.fstat(file.fileno()).st_size
-                file.seek(max(self._stderr_start, size - wire.MAX_TAIL_BYTES))
-                return wire.clip_tail(file.read(wire.MAX_TAIL_BYTES).decode(errors="replace"))
-        except OSError:
-            return ""
+        """Return the last lines of what the command wrote to stderr; of stdout when it wrote nothing there."""
+        for path, start in reversed(list(zip(self._logs, self._starts))):
+            try:
+                with open(path, "rb") as file:
+                    size = os.fstat(file.fileno()).st_size
+                    file.seek(max(start, size - wire.MAX_TAIL_BYTES))
+                    text = wire.clip_tail(file.read(wire.MAX_TAIL_BYTES).decode(errors="replace"))
+            except OSError:
+                continue
+            if text.strip():
+                return text
+        return ""
 
     def written(self) -> typing.Tuple[int, ...]:
         """Return something that changes when the command writes."""

@@ -122,7 +122,7 @@ def test_a_move_that_cannot_be(typist: Typist, sandbox: SandboxInfo) -> None:
 def test_list_is_filtered_by_yarn(typist: Typist) -> None:
     """Queue, user, state and name, alone and together; a queue's parent stands for what lives below it."""
     detached(typist, "filter-ml", "--queue", "ml", a=SLEEPER)
-    failed = typist.type(*typist.generic("filter-failed", a="exit 3"))
+    failed = typist.type(*typist.generic("filter-failed", "--am_attempts", "1", a="exit 3"))
     assert failed.code == 3, failed.err
 
     def names(*words: str) -> list[str]:

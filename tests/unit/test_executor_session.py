@@ -199,6 +199,15 @@ def test_a_task_that_obeys_term_ends_at_once_with_143(agent, container):
     assert here.end() == 143
 
 
+def test_the_last_words_are_those_of_stderr_or_else_of_stdout(agent, container):
+    """A program that says on stdout why it fails is heard, too."""
+    here = container(command="echo why; exit 3")
+    here.start()
+    agent.start()
+    assert agent.told(wire.Exit).tail == "why"
+    assert here.end() == 3
+
+
 def test_what_a_command_leaves_in_its_group_is_ended(agent, container):
     """A background process does not outlive its task."""
     here = container(command="sleep 600 & echo $!")

@@ -36,6 +36,7 @@ _MOST_TAILS = 64  # each is a thread and two requests in half a second
 _STEPS = 20  # of a large gang's way to being complete, so many are told
 # What changes many tasks at once; of all else one look at its own task tells what has changed.
 _OF_ALL = (events.AgentStarted, events.GangReleased, JobEnded)
+_NO_ROOM = frozenset(("queue-timeout", "gang-timeout"))  # no command was started: there are no logs to read
 _TOLD = (events.JobRestarting, events.GangReleased, events.HostAvoided)
 
 
@@ -327,7 +328,10 @@ def end_lines(verdict: JobEnded, job: Job, took_s: float, ink: Ink = PLAIN, atte
     lines += [f"  | {line}" for line in verdict.tail.splitlines()[-_TAIL_LINES:]]
     if verdict.advice:
         lines.append(f"  advice: {verdict.advice}")
-    where = f" {verdict.task}" if verdict.task else ""
+    if verdict.problem in _NO_ROOM:
+        lines.append(f"  next: job queues{job.site.option}")
+        return [*lines, f"exit code {verdict.exit_code} (origin: {verdict.origin})"]
+    where = f" {verdict.task}" if verdict.task else " agent" if verdict.problem == "am-lost" else ""
     if verdict.task and attempt > 1:
         where += f" --attempt {attempt}"
     lines.append(f"  next: job logs {job.id}{where}{job.site.option}")
