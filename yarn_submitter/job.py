@@ -13,6 +13,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from am.contract import job as contract
+from am.contract import states
 from am.contract.events import JobEnded
 from am.contract.job import JobPlan
 from yarn_submitter.agentdoor import AgentGoneError
@@ -186,13 +187,26 @@ class Job:
         self.site.resource_manager.kill(self.application_id, reason or "killed by job kill")
         return "resourcemanager"
 
-    def sweep(self) -> None:
-        """Remove what only a starting job needs.
+    def sweep(self, verdict: JobEnded | None = None) -> None:
+        """Remove what only a starting job needs, when nobody else will.
 
-        The agent and Skein's ApplicationMaster do so at the end; for a job whose verdict comes from YARN, who may have
-        lost both, whoever reads the verdict does it.
+        The agent and Skein's ApplicationMaster do so at a good end, and the last ApplicationMaster at a bad one. For a
+        job that YARN ended, who may have lost both, and for one that was killed, of which Skein leaves its own files,
+        whoever reads the verdict does it; but not while another ApplicationMaster may need them to repeat the verdict.
+
+        Args:
+            verdict: How the job ended; None: its application is known to have ended.
         """
+        if verdict is not None and not self._is_left(verdict):
+            return
         _sweep(self.site, self.plan.job_dir, self.plan.user, self.application_id)
+
+    def _is_left(self, verdict: JobEnded) -> bool:
+        """Return whether nobody on the cluster removes what the job needed to start."""
+        if verdict.state == states.KILLED:
+            return True
+        app = self.site.resource_manager.get_app(self.application_id) if verdict.origin == "yarn" else None
+        return verdict.origin == "yarn" and (app is None or app.ended)
 
 
 def _ask_waits(manager: ResourceManager, application_id: str, app: App | None) -> Waits | None:

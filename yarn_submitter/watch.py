@@ -80,9 +80,9 @@ class Watch:
             view = begin(job.plan)
             for item in Feed(resource_manager, job.site.store, job.plan.job_dir, job.application_id).follow():
                 view = apply(view, item)
-                if view.verdict is not None and view.verdict.origin == "yarn":
+                if view.verdict is not None:
                     with contextlib.suppress(SubmitterError):  # who looks at the job next tries again
-                        job.sweep()
+                        job.sweep(view.verdict)
                 self._publish(view, runs=view.verdict is None)
         except Exception as error:  # noqa: BLE001  raised where somebody waits
             self._publish(error, runs=False)

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     job = find_job(site_of(args, console), args.job)
     view, source = job.view()
     if view.verdict is not None and view.verdict.origin == "yarn":
-        job.sweep()
+        job.sweep(view.verdict)
     why = job.why_waiting(view.app) if waits(view) else []
     if args.json:
         more = {"stage": stage(view), "why": why, "source": source}
