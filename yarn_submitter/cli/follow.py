@@ -14,6 +14,7 @@ from am.contract.events import JobEnded
 from am.contract.job import split_task
 from yarn_submitter.cli.console import PLAIN, Console, Ink
 from yarn_submitter.cli.eventwords import words
+from yarn_submitter.errors import SubmitterError
 from yarn_submitter.feed import Item
 from yarn_submitter.job import Job
 from yarn_submitter.livelog import Tail, drain, follow_output
