@@ -78,7 +78,8 @@ def refused(ended: Result, problem: str, *said: str) -> None:
     assert ended.code == 69, ended.err
     assert f"[{problem}]" in ended.err, ended.err
     assert ended.err.count("job: ") == 1, ended.err
-    assert f"  next: job sandbox up --name {NAME}\n" in ended.err, ended.err
+    steps = (f"  next: job sandbox up --name {NAME}\n", "  next: check that ")
+    assert any(step in ended.err for step in steps), ended.err
     assert "Traceback" not in ended.err, ended.err
     for words in said:
         assert words in ended.err, ended.err
