@@ -40,7 +40,7 @@ class PretendCluster:
         apps: What the ResourceManager knows, as it writes it.
         files: What lies on HDFS; a directory's value is None.
         modified_s: When files and directories were changed, seconds since the epoch; 0 when nothing is said here.
-        logs: Container -> file -> bytes, on its NodeManager.
+        logs: Container -> file -> bytes, on its NodeManager; None: gone since it was listed.
         faults: Asked first about every request; an answer of theirs is the cluster's.
         killed: (application, why) of every kill.
     """
@@ -48,7 +48,7 @@ class PretendCluster:
     apps: list[dict[str, Any]] = field(default_factory=list)
     files: dict[str, bytes | None] = field(default_factory=lambda: {"/": None})
     modified_s: dict[str, float] = field(default_factory=dict)
-    logs: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    logs: dict[str, dict[str, bytes | None]] = field(default_factory=dict)
     faults: list[Callable[[Request], Reply | None]] = field(default_factory=list)
     killed: list[tuple[str, str]] = field(default_factory=list)
     server: StandIn = field(init=False)
@@ -168,7 +168,7 @@ class PretendCluster:
         if files is None:
             return Reply(404)
         if parts[0] == "containers":
-            infos = [{"fileName": name, "fileSize": str(len(data))} for name, data in files.items()]
+            infos = [{"fileName": name, "fileSize": str(len(data or b""))} for name, data in files.items()]
             return _json({"containerLogsInfo": {"containerLogInfo": infos, "logAggregationType": "LOCAL"}})
         data = files.get(parts[2])
         if data is None:

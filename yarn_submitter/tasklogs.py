@@ -82,13 +82,16 @@ def _from_node(job: Job, source: Source) -> dict[str, bytes] | None:
     """Return the logs that lie on the node, None when it has none of the container (any more)."""
     nodes = NodeManager(job.site.user)
     try:
-        if not nodes.log_files(source.node_http, source.container_id):
+        listed = {file.name for file in nodes.log_files(source.node_http, source.container_id) or ()}
+        if not listed:
             return None
         slices = {
             name: nodes.read_log(source.node_http, source.container_id, name, _MOST_BYTES) for name in source.files
         }
     except SubmitterError:
         return None  # the node is gone: the aggregated file is what is left
+    if any(piece is None and name in listed for name, piece in slices.items()):
+        return None  # the node has just given them up: they are in the aggregated file
     return {name: piece.data for name, piece in slices.items() if piece is not None}
 
 

@@ -214,14 +214,17 @@ def test_logs_that_are_followed_are_no_document(cluster: PretendCluster, typed: 
     assert cluster.asked == []
 
 
-def test_aggregated_logs(cluster: PretendCluster, typed: Any) -> None:
-    """When the NodeManager has given them up, they come from the file that YARN made of them."""
+@pytest.mark.parametrize("listed", [False, True])
+def test_aggregated_logs(cluster: PretendCluster, typed: Any, listed: bool) -> None:
+    """When the NodeManager has given them up, also just after it listed them, they come from the file YARN made."""
     from yarn_submitter.tfile import read_container_logs
 
     container, _, _ = next(read_container_logs(RECORDED_TFILE.read_bytes()))
     up = TaskRegistered(5.0, "worker:0", 1, container, "nm", cluster.server.address, "http://nm/")
     cluster.add_job(job_plan(), {"1-0": [up]})
     cluster.put(f"/tmp/logs/{USER}/bucket-logs-tfile/0001/{APP}/nm_1", RECORDED_TFILE.read_bytes())  # noqa: S108
+    if listed:
+        cluster.logs[container] = {"stdout": None}
     code, out, err = typed("logs", JOB, "worker:0", "--tail", "1")
     assert (code, err) == (0, "")
     assert out
