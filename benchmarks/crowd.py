@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import cProfile
+import functools
 import importlib
 import json
 import os
@@ -192,6 +193,7 @@ class SimulatedSession(Session):
 def be_executors(parent: Connection, directory: str, first: int, count: int) -> None:
     """Be so many executors; do what the parent says."""
     reporting.AgentLink = CountedLink
+    reporting.pinned_context = functools.cache(reporting.pinned_context)  # one for all: each node reads its own
     sys.setswitchinterval(SWITCH_S)
     os.nice(19)  # executors have nodes of their own: the agent comes first here
     place = Path(directory)

@@ -13,7 +13,6 @@ compared to the size before: 1.0 is linear.
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import multiprocessing
 import os
@@ -32,6 +31,7 @@ from pathlib import Path
 from crowd import SECRET, be_agent, be_executors
 
 from am.contract.job import CERTIFICATE_FILE, JOB_FILE, KEY_FILE, SECRET_FILE, JobPlan, Resources, RolePlan
+from yarn_submitter.certificate import certificate_and_key
 
 RESULTS = Path(__file__).with_suffix(".json")
 SESSIONS_A_PROCESS = 250
@@ -192,9 +192,9 @@ def beat_load(fleet: Fleet, pid: int, look_s: float) -> tuple[float, float, floa
 
 def write_job(directory: Path, tasks: int) -> None:
     """Write what every container of the job finds."""
-    new = importlib.import_module("skein.model").Security.new_credentials()
-    (directory / CERTIFICATE_FILE).write_bytes(new._get_bytes("cert"))  # noqa: SLF001 - Skein has no other door
-    (directory / KEY_FILE).write_bytes(new._get_bytes("key"))  # noqa: SLF001
+    certificate, key = certificate_and_key()
+    (directory / CERTIFICATE_FILE).write_bytes(certificate)
+    (directory / KEY_FILE).write_bytes(key)
     (directory / SECRET_FILE).write_text(SECRET)
     plan = JobPlan(
         id="20260101-000000-abcd",

@@ -1,14 +1,13 @@
-"""Certificates as Skein makes them for a job, each made once in a run: an RSA key takes longer than most tests."""
+"""Certificates of pretended jobs, each made once in a run."""
 
 from __future__ import annotations
 
 import functools
 
+from yarn_submitter import certificate
+
 
 @functools.cache
 def certificate_and_key(owner: str) -> tuple[bytes, bytes]:
     """Return the certificate and the private key of a pretended job (PEM); another owner has others."""
-    from skein.model import Security
-
-    new = Security.new_credentials()
-    return new._get_bytes("cert"), new._get_bytes("key")
+    return certificate.certificate_and_key()

@@ -27,6 +27,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from yarn_submitter.certificate import certificate_and_key
 from yarn_submitter.errors import DeniedError, Problem, SubmitterError, UnreachableError, UsageError
 from yarn_submitter.scratch import cache_errors, scratch_dir
 
@@ -299,7 +300,8 @@ def _serve(directory: Path) -> None:
     sys.unraisablehook = lambda _: None  # skein's half-made client complains when the driver did not start
     import skein
 
-    security = skein.Security.new_credentials()
+    certificate, key = certificate_and_key()
+    security = skein.Security(cert_bytes=certificate, key_bytes=key)
     if not sys.stdin.readline():  # the job was refused
         return
     try:
@@ -308,7 +310,7 @@ def _serve(directory: Path) -> None:
         answer(failed=str(error))
         return
     with client:
-        answer(ready=security._get_bytes("cert").decode())  # noqa: SLF001  skein has no public reader for it
+        answer(ready=certificate.decode())
         for line in sys.stdin:
             specification = skein.ApplicationSpec.from_dict(json.loads(line)["application"])
             specification.master.security = security

@@ -58,6 +58,8 @@ def _read(kind: typing.Any, data: typing.Any, where: str) -> typing.Any:
         return None if data is None else _read(inner[0], data, where)
     if origin is tuple:
         _expect(isinstance(data, list), "a list", data, where)
+        if set(map(type, data)) == {kind.__args__[0]}:  # thousands of addresses, read by each of thousands of tasks
+            return tuple(data)
         return tuple(_read(kind.__args__[0], item, f"{where}[{n}]") for n, item in enumerate(data))
     if origin is dict:
         _expect(isinstance(data, dict), "an object", data, where)

@@ -15,7 +15,7 @@ from am.contract.codec import ContractError
 T = typing.TypeVar("T")
 
 MAX_ANSWER_BYTES = 8 * 1024 * 1024  # a topology of 5,000 tasks is 0.2 MB
-CONNECT_S = 5.0
+CONNECT_S = 5.0  # for TCP; the agent's turn comes later when thousands of tasks meet it at once
 
 
 class LinkDownError(Exception):
@@ -66,7 +66,7 @@ class AgentLink:
         self.ports = list(ports)
         self._context = context
         self._token = token
-        self._connection: typing.Optional[http.client.HTTPSConnection] = None
+        self._connection: typing.Optional[http.client.HTTPConnection] = None
 
     def connect(self, timeout_s: float) -> None:
         """Connect to the first port where the job's agent answers, the last good one first; no-op when connected.
@@ -83,9 +83,7 @@ class AgentLink:
             if left <= 0:
                 said.append("no time left for the other ports")
                 break
-            connection = http.client.HTTPSConnection(
-                self.host, port, timeout=min(CONNECT_S, left), context=self._context
-            )
+            connection = _Connection(self.host, port, left, self._context)
             try:
                 connection.connect()
             except OSError as error:
@@ -159,6 +157,25 @@ class AgentLink:
         if response.will_close or not response.isclosed():
             self.close()
         return response.status, answer
+
+
+class _Connection(http.client.HTTPConnection):
+    """A connection over TLS: a port has CONNECT_S to be there, and who listens at it the rest for the handshake."""
+
+    def __init__(self, host: str, port: int, left_s: float, context: ssl.SSLContext) -> None:
+        super().__init__(host, port, timeout=min(CONNECT_S, left_s))
+        self._ends = time.monotonic() + left_s
+        self._tls = context
+
+    def connect(self) -> None:
+        """See HTTPConnection.
+
+        Raises:
+            OSError: Nobody listens there, or nobody with this job's certificate.
+        """
+        super().connect()
+        self.sock.settimeout(max(0.1, self._ends - time.monotonic()))
+        self.sock = self._tls.wrap_socket(self.sock, server_hostname=self.host)
 
 
 def _refusal(status: int, body: bytes) -> RefusedError:

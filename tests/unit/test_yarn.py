@@ -26,11 +26,8 @@ from pathlib import Path
 NOTES = Path(os.environ["NOTES"])
 
 class Security:
-    @staticmethod
-    def new_credentials():
-        return Security()
-    def _get_bytes(self, name):
-        return f"the {name}".encode()
+    def __init__(self, cert_bytes, key_bytes):
+        assert b"CERTIFICATE" in cert_bytes and b"PRIVATE KEY" in key_bytes
 
 class ApplicationSpec:
     @staticmethod
@@ -86,7 +83,8 @@ def scratch(tmp_path: Path) -> list[Path]:
 def test_a_submission(environ: dict[str, str], tmp_path: Path) -> None:
     """Certificate, then applications, one after the other; the end lets the driver go and removes its files."""
     yarn = SkeinYarn(environ)
-    assert yarn.certificate() == yarn.certificate() == "the cert"
+    assert yarn.certificate() == yarn.certificate()
+    assert yarn.certificate().startswith("-----BEGIN CERTIFICATE-----")
     for queue in ("ml", "größer\n"):
         assert yarn.submit({"name": "fit", "queue": queue}) == f"application_1_0001 {queue} Security"
     assert len(scratch(tmp_path)) == 1
