@@ -156,7 +156,7 @@ class PretendCluster:
             app.update(state="KILLED", finalStatus="KILLED", finishedTime=1_700_000_060_000)
             return _json({"state": "KILLED"})
         if what == "timeout":
-            app["timeouts"] = asked["timeout"]
+            app["timeouts"] = {"timeout": [asked["timeout"]]}
             return _json(asked)
         value = min(asked[what], 10) if what == "priority" else f"root.{asked[what].removeprefix('root.')}"
         app[what] = value

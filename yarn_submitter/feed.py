@@ -23,6 +23,7 @@ from yarn_submitter.agentdoor import AgentDoor, AgentGoneError
 from yarn_submitter.errors import StagingError, UnreachableError
 from yarn_submitter.rest import App, ResourceManager
 from yarn_submitter.store import Store
+from yarn_submitter.units import seconds_text, when_text
 
 # How often the ResourceManager is asked while no agent can be listened to: it has no events to offer.
 _PAUSE_S = 0.3
@@ -35,7 +36,6 @@ _LAST_WORD_S = 15.0
 _AM_STOPPED = "am-stopped"  # the agent's word when YARN told its master to go
 _TASK_STOPPED = "executor-lost"  # and when YARN stopped a task
 _STOP_CODES = (137, 143)  # what SIGKILL and SIGTERM leave
-_TIMEOUT = "The job ran longer than its timeout in YARN (`job timeout`, or its queue's longest lifetime)."
 _OUT_OF_TIME = "exceeded the lifetime"  # RMAppLifetimeMonitor's
 _NO_AGENT = "Application driver "  # Skein's words when the agent ended without finishing the application
 
@@ -234,7 +234,8 @@ def verdict_of(app: App | None) -> JobEnded:
         sentence = "The ResourceManager does not know the application and the job left no verdict."
         return JobEnded(time.time(), states.FAILED, 76, "yarn", "application-lost", sentence)
     if _out_of_time(app):
-        return JobEnded(app.finished_s, states.KILLED, 75, "yarn", "yarn-timeout", _TIMEOUT, tail=app.diagnostics)
+        sentence = f"The job ran longer than its timeout in YARN{_limit(app)}."
+        return JobEnded(app.finished_s, states.KILLED, 75, "yarn", "yarn-timeout", sentence, tail=app.diagnostics)
     if "KILLED" in (app.state, app.final_status):
         sentence = "The application was killed through YARN."
         return JobEnded(app.finished_s, states.KILLED, 137, "yarn", "killed-by-yarn", sentence, tail=app.diagnostics)
@@ -245,6 +246,15 @@ def verdict_of(app: App | None) -> JobEnded:
         return JobEnded(app.finished_s, states.FAILED, 76, "yarn", "verdict-missing", sentence, tail=app.diagnostics)
     sentence = "The job's agent ended without a verdict: its ApplicationMaster was lost or could not start."
     return JobEnded(app.finished_s, states.FAILED, 76, "yarn", "agent-lost", sentence, tail=app.diagnostics)
+
+
+def _limit(app: App) -> str:
+    """Return when an application was to end, and who may have said so."""
+    who = "(`job timeout`, or its queue's longest lifetime)"
+    if not app.expires_s:
+        return f" {who}"
+    after = seconds_text(app.expires_s - app.started_s)
+    return f": it had until {when_text(app.expires_s)}, {after} after its submission {who}"
 
 
 def _out_of_time(app: App) -> bool:

@@ -185,10 +185,7 @@ def _role_released(view: JobView, item: events.RoleReleased) -> JobView:
 
 def _gang_released(view: JobView, item: events.GangReleased) -> JobView:
     tasks = {
-        name: task
-        if task.state in states.TASK_ENDED
-        else TaskView(name, attempt=task.attempt, asked_s=item.again_at, earlier=task.earlier)
-        for name, task in view.tasks.items()
+        name: task if task.state in states.TASK_ENDED else _given_back(task, item) for name, task in view.tasks.items()
     }
     again = time.strftime("%H:%M:%S", time.localtime(item.again_at))
     waiting = f"{item.reason}; every container was given back, all are asked for again at {again}"
@@ -266,7 +263,9 @@ def _restarting(view: JobView, item: events.TaskRestarting) -> JobView:
 
 def _ended(view: JobView, verdict: events.JobEnded) -> JobView:
     tasks = {
-        name: task if task.state in states.TASK_ENDED else dataclasses.replace(task, state=states.KILLED)
+        name: task
+        if task.state in states.TASK_ENDED
+        else dataclasses.replace(task, state=states.KILLED, ended_s=task.started_s and verdict.time)
         for name, task in view.tasks.items()
     }
     return dataclasses.replace(view, state=verdict.state, tasks=tasks, verdict=verdict, waiting="", probing=False)
@@ -302,10 +301,19 @@ def _again(task: TaskView, attempt: int, time_s: float, reason: str) -> TaskView
     earlier = task.earlier
     if task.container_id or task.ended_s:
         state = task.state if task.state in states.TASK_ENDED else states.KILLED
-        earlier = (*earlier, dataclasses.replace(task, state=state, reason=task.reason or reason, earlier=()))
-    elif earlier and reason and earlier[-1].reason in ("", _AM_LOST):
+        ended_s = task.ended_s or time_s  # nobody saw its end; it was over by then
+        last = dataclasses.replace(task, state=state, ended_s=ended_s, reason=task.reason or reason, earlier=())
+        earlier = (*earlier, last)
+    elif earlier and reason and not earlier[-1].reason:
         earlier = (*earlier[:-1], dataclasses.replace(earlier[-1], reason=reason))
     return TaskView(task.task, attempt=attempt, asked_s=time_s, earlier=earlier)
+
+
+def _given_back(task: TaskView, item: events.GangReleased) -> TaskView:
+    """Return a task whose container was given back: an attempt that never began is asked for again."""
+    if task.started_s:
+        task = _again(task, task.attempt + 1, item.time, item.reason)
+    return TaskView(task.task, attempt=task.attempt, asked_s=item.again_at, earlier=task.earlier)
 
 
 def _with_task(view: JobView, after: TaskView) -> JobView:

@@ -201,6 +201,16 @@ def pending(data: Any) -> tuple[Pending, ...]:
     )
 
 
+def expiry_s_of(timeout: Any) -> float:
+    """Return when a timeout is over, in seconds since the epoch; 0 for `UNLIMITED`."""
+    from datetime import datetime
+
+    try:
+        return datetime.strptime(text(timeout, "expiryTime"), "%Y-%m-%dT%H:%M:%S.%f%z").timestamp()
+    except ValueError:
+        return 0.0
+
+
 def activities(data: Any) -> tuple[str, ...]:
     """Return the scheduler's words about an application, each once, from its answer about activities."""
     found: dict[str, None] = {}

@@ -18,6 +18,7 @@ from yarn_submitter.hadoopconf import HadoopConf
 from yarn_submitter.readers import (
     activities,
     amount,
+    expiry_s_of,
     integer,
     items,
     labels,
@@ -64,6 +65,7 @@ class App:
         log_aggregation: DISABLED, NOT_START, RUNNING, RUNNING_WITH_FAILURE, SUCCEEDED, FAILED or TIME_OUT.
         pending: What it waits for; empty in lists, which do not tell it.
         reserved: What nodes keep free for it although it has not got it; counted as used in its queue.
+        expires_s: When YARN kills it if it has not ended; 0 when it has all the time.
     """
 
     id: str
@@ -88,6 +90,7 @@ class App:
     log_aggregation: str
     pending: tuple[Pending, ...] = ()
     reserved: Amount = _NOTHING
+    expires_s: float = 0.0
 
     @property
     def ended(self) -> bool:
@@ -270,7 +273,7 @@ class ResourceManager:
         expiry = f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}+0000"
         body = {"timeout": {"type": "LIFETIME", "expiryTime": expiry}}
         answer = self._send("PUT", f"/apps/{quote(app_id)}/timeout", body=body, what=f"another timeout of {app_id}")
-        return datetime.strptime(text(member(answer, "timeout"), "expiryTime"), "%Y-%m-%dT%H:%M:%S.%f%z").timestamp()
+        return expiry_s_of(member(answer, "timeout"))
 
     def _send(
         self,
@@ -340,6 +343,7 @@ def _app(data: Any) -> App:
         log_aggregation=text(data, "logAggregationStatus"),
         pending=pending(data),
         reserved=Amount(max(0, integer(data, "reservedMB")), max(0, integer(data, "reservedVCores"))),
+        expires_s=max((expiry_s_of(timeout) for timeout in items(data, "timeouts", "timeout")), default=0.0),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass, field
 
 from yarn_submitter.errors import Problem, UsageError
@@ -142,6 +143,11 @@ def bytes_text(count: int) -> str:
 def memory_text(memory_mib: int) -> str:
     """Return an amount of memory for people: `900 MiB`, `4 GiB`."""
     return f"{memory_mib // 1024} GiB" if memory_mib % 1024 == 0 and memory_mib else f"{memory_mib} MiB"
+
+
+def when_text(time_s: float) -> str:
+    """Return a moment for people, in their own time: `2026-01-31 17:05:09`."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time_s))
 
 
 def seconds_text(seconds: float) -> str:

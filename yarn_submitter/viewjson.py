@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from am.contract.job import JobPlan
+from am.contract.job import JobPlan, output_dir
 from yarn_submitter.monitor import JobView, TaskView, links, queue_of
 
 SCHEMA = 1
@@ -20,6 +20,9 @@ def document(view: JobView, plan: JobPlan, application_id: str) -> dict[str, Any
         "name": plan.name,
         "user": plan.user,
         "queue": queue_of(view, plan),
+        "submitted_queue": plan.queue,
+        "priority": app.priority if app else None,
+        "expires_s": (app.expires_s if app else 0) or None,
         "framework": plan.framework,
         "state": view.state,
         "waiting": view.waiting,
@@ -35,6 +38,7 @@ def document(view: JobView, plan: JobPlan, application_id: str) -> dict[str, Any
         "input_path": plan.input_path,
         "checkpoint_path": plan.checkpoint_path,
         "saved_model_path": plan.saved_model_path,
+        "output_path": output_dir(plan.job_dir, plan.main_task).rpartition("/")[0],
         "job_dir": plan.job_dir,
         "links": [{"label": label, "url": url} for label, url in links(view, plan).items()],
         "avoided_hosts": [{"host": host, "reason": reason} for host, reason in view.avoided.items()],

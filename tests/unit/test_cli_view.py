@@ -180,6 +180,17 @@ def test_events_of_a_job_that_waits(cluster: PretendCluster, typed: Any) -> None
     assert typed("events", JOB) == (0, "", "nothing has happened yet: the agent is not up\n")
 
 
+def test_a_wait_is_said_once(cluster: PretendCluster, typed: Any) -> None:
+    """The agent's sentence may begin with the word itself."""
+    cluster.add_job(job_plan(), {"1-0": [UP, Waiting(2.0, "waiting for 1 of 2 worker"), Waiting(3.0, "no room")]})
+    assert [line.partition("  ")[2] for line in typed("events", JOB)[1].splitlines()[2:4]] == [
+        *("waiting for 1 of 2 worker", "waits: no room")
+    ]
+    cluster.apps[0].update(state="RUNNING", finalStatus="UNDEFINED")
+    cluster.add_job(job_plan(), {"1-0": [UP, Waiting(2.0, "waiting for 1 of 2 worker")]})
+    assert "\nWaiting:           for 1 of 2 worker\n" in typed("show", JOB)[1]
+
+
 def second_job(cluster: PretendCluster, verdict: JobEnded | None) -> str:
     """Put another job beside the first; return its id."""
     job_id = "20260102t030405-bbbbbb"

@@ -150,6 +150,13 @@ def test_yarns_word_when_the_agent_left_none(seen, state, code, problem):
         assert seen.diagnostics in (verdict.message, verdict.tail)
 
 
+def test_a_timeout_is_told_with_its_limit():
+    """When it was, and how long after the submission."""
+    verdict = verdict_of(replace(LATE, started_s=1000.0, expires_s=1090.0))
+    assert "1 min 30 s after its submission" in verdict.message
+    assert "at" not in verdict_of(LATE).message.split()
+
+
 GONE = JobEnded(1.0, states.KILLED, 137, "yarn", "am-stopped", "YARN stopped the ApplicationMaster")
 TERM = JobEnded(1.0, states.FAILED, 143, "task", "task-failed", "w:0 on h exited with code 143", "w:0", "h")
 

@@ -195,6 +195,10 @@ def test_the_document_of_a_live_job() -> None:
         "input_path": "",
         "checkpoint_path": PLAN.checkpoint_path,
         "saved_model_path": PLAN.saved_model_path,
+        "submitted_queue": "default",
+        "priority": 0,
+        "expires_s": None,
+        "output_path": f"{PLAN.job_dir}/output",
         "job_dir": PLAN.job_dir,
         "links": [],
         "avoided_hosts": [],
@@ -331,6 +335,17 @@ def test_a_second_agent_finds_no_container() -> None:
     assert (task.earlier[0].exit_code, task.earlier[0].ended_s) == (137, 24.0)
 
 
+def test_an_attempt_that_died_with_its_master_ended_then() -> None:
+    """Nobody saw its end; it was over when the next one was asked for, or the job was, and it says why."""
+    second = dataclasses.replace(UP, time=25.0, attempt=2)
+    told = dataclasses.replace(again(2, keeps=False), time=25.1, reason="all tasks start again")
+    task = fold(begin(PLAN), [UP, REGISTERED, GANG, STARTED, second, told]).tasks["worker:0"]
+    assert (task.earlier[0].state, task.earlier[0].ended_s) == (states.KILLED, 25.0)
+    assert "its ApplicationMaster was lost" in task.earlier[0].reason
+    task = fold(begin(PLAN), [UP, REGISTERED, GANG, STARTED, BAD]).tasks["worker:0"]
+    assert (task.state, task.ended_s) == (states.KILLED, BAD.time)
+
+
 def test_a_second_agent_repeats_the_end() -> None:
     """The first verdict counts, and a decision that was made stays made."""
     stopping = JobStopping(25.0, "worker:0 failed")
@@ -350,6 +365,15 @@ def test_a_gang_that_is_given_back() -> None:
     )
     view = apply(view, dataclasses.replace(REGISTERED, time=41.0, container_id="container_7"))
     assert [one.container_id for one in view.tasks["worker:0"].attempts] == ["container_7"]
+
+
+def test_an_attempt_that_ran_and_was_given_back_is_kept() -> None:
+    """A first-come command may have run before the gang was given back; its next attempt is another one."""
+    released = GangReleased(20.0, 1, "3 of 4 tasks had no container", 40.0)
+    task = fold(begin(PLAN), [UP, REGISTERED, STARTED, released]).tasks["worker:0"]
+    assert (task.state, task.attempt, task.asked_s) == (states.NEW, 2, 40.0)
+    (first,) = task.earlier
+    assert (first.attempt, first.state, first.ended_s, first.reason) == (1, states.KILLED, 20.0, released.reason)
 
 
 def test_thousands_of_tasks_are_folded_in_time() -> None:

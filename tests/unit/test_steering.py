@@ -161,6 +161,28 @@ def test_timeout(cluster: PretendCluster, typed: Any) -> None:
     assert document["expires_s"] == pytest.approx(before + 2 * 86400, abs=60)
 
 
+def shown(typed: Any) -> dict[str, str]:
+    """Return the labelled lines of `job show`."""
+    lines = [line.partition(":") for line in typed("show", JOB)[1].splitlines()]
+    return {label: value.strip() for label, colon, value in lines if colon}
+
+
+def test_what_was_changed_is_shown(cluster: PretendCluster, typed: Any) -> None:
+    """Queue, priority and timeout are told as YARN has them now; what is as it was submitted takes no line."""
+    cluster.apps[0].update(priority=0, timeouts={"timeout": [{"type": "LIFETIME", "expiryTime": "UNLIMITED"}]})
+    before = shown(typed)
+    assert (before["Queue"], "Priority" in before, "Timeout" in before) == ("default", False, False)
+    for words in (("move", JOB, "ml"), ("priority", JOB, "7"), ("timeout", JOB, "2h")):
+        assert typed(*words)[0] == 0
+    after = shown(typed)
+    assert (after["Queue"], after["Priority"]) == ("ml (moved from default)", "7")
+    assert after["Timeout"].startswith("YARN kills the job at 20")
+    assert after["Timeout"].endswith(("in 1 h 59 min", "in 2 h 0 min"))
+    document = json.loads(typed("show", JOB, "--json")[1])
+    assert (document["queue"], document["submitted_queue"], document["priority"]) == ("ml", "default", 7)
+    assert document["expires_s"] == pytest.approx(time.time() + 7200, abs=60)
+
+
 def test_a_queue_that_allows_less(cluster: PretendCluster, typed: Any) -> None:
     """YARN cuts a timeout to the longest lifetime of the queue; what counts is told, in any time zone."""
     expiry = time.strftime("%Y-%m-%dT%H:%M:%S.000+0530", time.gmtime(time.time() + 600 + 19800))

@@ -48,6 +48,12 @@ def _gang_released(event: events.GangReleased) -> str:
     return f"{event.reason}; every container is given back, and asked for again at {clock(event.again_at)}"
 
 
+def _waiting(event: events.Waiting) -> str:
+    if not event.reason:
+        return "waits no more"
+    return event.reason if event.reason.startswith("waiting ") else f"waits: {event.reason}"
+
+
 def _ended(event: events.JobEnded) -> str:
     problem = f" [{event.problem}]" if event.problem else ""
     return f"{event.state}, exit code {event.exit_code}: {event.message}{problem}"
@@ -70,7 +76,7 @@ _WORDS: dict[type, Callable[[Any], str]] = {
     events.TaskRestarting: _task_restarting,
     events.JobRestarting: lambda event: f"every task starts again (round {event.round}): {event.reason}",
     events.HostAvoided: lambda event: f"nothing is started on {event.host} any more: {event.reason}",
-    events.Waiting: lambda event: f"waits: {event.reason}" if event.reason else "waits no more",
+    events.Waiting: _waiting,
     events.JobStopping: lambda event: f"the end is decided: {event.reason}",
     events.JobEnded: _ended,
 }

@@ -7,12 +7,14 @@ import time
 from collections.abc import Iterator, Sequence
 
 from am.contract import states
+from am.contract.job import JobPlan, output_dir
 from yarn_submitter.cli.console import Column, Console, Ink, aligned
 from yarn_submitter.cli.job_arguments import add_job, site_of
 from yarn_submitter.job import Job, find_job
 from yarn_submitter.monitor import JobView, TaskView, links, queue_of
+from yarn_submitter.rest import App
 from yarn_submitter.stage import held_back, missing, stage
-from yarn_submitter.units import seconds_text
+from yarn_submitter.units import seconds_text, when_text
 from yarn_submitter.viewjson import document
 
 NAME = "show"
@@ -68,7 +70,8 @@ def waits(view: JobView) -> bool:
 
 
 def _lines(job: Job, view: JobView, source: str, why: Sequence[str], ink: Ink) -> list[str]:
-    plan, ended = job.plan, view.state in states.JOB_ENDED
+    plan, app, verdict, ended = job.plan, view.app, view.verdict, view.state in states.JOB_ENDED
+    begun_s = app.started_s if app and app.started_s else _id_time_s(job.id)
     lacking = missing(view) if view.state in (states.GATHERING, states.RESTARTING) else ""
     rows = [
         ("Name", plan.name),
@@ -76,16 +79,21 @@ def _lines(job: Job, view: JobView, source: str, why: Sequence[str], ink: Ink) -
         ("Stage", "" if ended else stage(view)),
         ("Not up", lacking),
         ("Held back", "" if ended else held_back(view, plan)),
-        ("Waiting", view.waiting),
+        ("Waiting", view.waiting.removeprefix("waiting ")),
         *(("Why" if number == 0 else "", line) for number, line in enumerate(why)),
         ("Application Id", job.application_id),
         ("Id", job.id),
         ("User", plan.user),
-        ("Queue", queue_of(view, plan)),
+        ("Queue", queue_of(view, plan) + _moved(view, plan)),
+        ("Priority", str(app.priority) if app and app.priority else ""),
+        ("Timeout", "" if ended else _timeout(app)),
+        ("Submitted", when_text(begun_s)),
+        ("Duration", seconds_text(max(0.0, (verdict.time if verdict else time.time()) - begun_s))),
         ("Framework", plan.framework),
         ("Input Path", plan.input_path),
         ("Checkpoint Path", plan.checkpoint_path),
         ("Saved Model Path", plan.saved_model_path),
+        ("Output Path", output_dir(plan.job_dir, plan.main_task).rpartition("/")[0]),
         *links(view, plan).items(),
         *((f"Avoided {host}", reason) for host, reason in view.avoided.items()),
         ("Run Parameters", "; ".join(f"{role.name} x{role.instances}: {role.command}" for role in plan.roles)),
@@ -94,6 +102,17 @@ def _lines(job: Job, view: JobView, source: str, why: Sequence[str], ink: Ink) -
     if source != "agent" and not ended and view.state != states.ACCEPTED:
         lines.append(f"{'Seen by:':<18} {source} (the agent does not answer)")
     return lines
+
+
+def _moved(view: JobView, plan: JobPlan) -> str:
+    return "" if queue_of(view, plan) == plan.queue else f" (moved from {plan.queue})"
+
+
+def _timeout(app: App | None) -> str:
+    """Return when YARN kills a job that lives on."""
+    if app is None or not app.expires_s:
+        return ""
+    return f"YARN kills the job at {when_text(app.expires_s)}, in {seconds_text(max(0, app.expires_s - time.time()))}"
 
 
 def _end(job: Job, view: JobView, ink: Ink) -> list[str]:

@@ -9,7 +9,7 @@ from yarn_submitter.cli.console import Console
 from yarn_submitter.cli.job_arguments import add_job, site_of
 from yarn_submitter.job import find_job
 from yarn_submitter.steering import end_within
-from yarn_submitter.units import parse_duration, seconds_text
+from yarn_submitter.units import parse_duration, seconds_text, when_text
 
 NAME = "timeout"
 HELP = "let YARN kill a job that has not ended in time"
@@ -37,8 +37,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
         ids = {"id": job.id, "application_id": job.application_id}
         console.out_json({"schema": SCHEMA, **ids, "expires_s": timeout.expires_s, "asked_s": timeout.asked_s})
         return 0
-    at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(timeout.expires_s))
     left = seconds_text(round(timeout.expires_s - time.time()))
     cut = "; its queue allows no more" if timeout.cut else ""
+    at = when_text(timeout.expires_s)
     console.out(f"job {job.name} ({job.application_id}) is killed at {at}, in {left}, if it has not ended{cut}")
     return 0
