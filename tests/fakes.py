@@ -182,7 +182,8 @@ class Caller:
         """Return status and body of the answer."""
         self.connection.request(method, path, body, {"Authorization": f"Bearer {self.token}"})
         answer = self.connection.getresponse()
-        return answer.status, answer.read()
+        body = answer.read()
+        return answer.status, wire.inflate(body) if answer.getheader("Content-Encoding") == wire.DEFLATED else body
 
     def post(self, path: str, message: Any, kind: Any) -> Any:
         """Return the answer to a message, or (status, problem) when it is refused."""
@@ -256,18 +257,27 @@ class AgentThread:
         directory: With the job's files.
         cluster: Another stand-in than one that answers everything.
         listens: Whether it will come to listen.
+        after: The agent before this one, of another ApplicationMaster.
     """
 
     def __init__(
-        self, job: JobPlan, directory: Path, cluster: FakeCluster | None = None, *, listens: bool = True
+        self,
+        job: JobPlan,
+        directory: Path,
+        cluster: FakeCluster | None = None,
+        *,
+        listens: bool = True,
+        after: AgentThread | None = None,
     ) -> None:
         from am.agent.__main__ import Agent, Setting
 
         self.cluster = cluster or FakeCluster()
-        self.store = MemoryStore()
+        self.store = after.store if after else MemoryStore()
+        self.attempt: int = after.attempt + 1 if after else 1
         self.code: int | None = None
         self.certificate = directory / CERTIFICATE_FILE
-        self.agent = Agent(Setting(directory, "127.0.0.1", "application_1_0001", 1), job, self.cluster, self.store)
+        setting = Setting(directory, "127.0.0.1", "application_1_0001", self.attempt)
+        self.agent = Agent(setting, job, self.cluster, self.store)
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
         self.port = self.agent.port.result(10) if listens else 0

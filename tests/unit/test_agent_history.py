@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from fakes import MemoryStore
 
-from am.agent.history import History, WebHdfsStore
+from am.agent.history import History, WebHdfsStore, earlier_lines
 
 JOB = "/ys/alice/jobs/j-1"
 
@@ -43,6 +43,15 @@ def test_lines_of_a_moment_are_one_segment_and_segments_are_numbered(troubles):
     made.close()
     assert store.files == {f"{JOB}/history/2-0.jsonl": "a\nb\n", f"{JOB}/history/2-1.jsonl": "c\n"}
     assert store.calls == 2
+
+
+def test_what_earlier_agents_wrote_is_read_in_its_order():
+    """Segments count by number, not by letter; what was about to be renamed, or is none, does not count."""
+    names = ("1-0", "1-1", "1-2", "1-9", "1-10", "1-11", "2-0", "10-0")
+    store = MemoryStore({f"{JOB}/history/{name}.jsonl": f"{name} a\n{name} b\n" for name in reversed(names)})
+    store.files |= {f"{JOB}/history/.1-12.jsonl.part": "half\n", f"{JOB}/history/notes.txt": "none\n"}
+    assert earlier_lines(store, JOB) == [f"{name} {line}" for name in names for line in "ab"]
+    assert earlier_lines(MemoryStore(), JOB) == []
 
 
 def test_a_dead_store_is_said_once_and_loses_no_line(troubles):

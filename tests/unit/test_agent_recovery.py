@@ -212,6 +212,21 @@ def test_a_host_on_which_attempts_fail_is_avoided():
     assert [(type(action), action.keeps) for action in actions] == [(RestartTask, True)]
 
 
+def test_a_host_is_avoided_also_when_all_start_again():
+    """A restart of the whole job counts the attempt that failed, once: not the attempts that were stopped for it."""
+    which = job(RESTART_JOB, FATAL, 9)
+    now = running(which)
+    for attempt, expected in ((1, [RestartJob]), (2, [AvoidHost, RestartJob])):
+        actions, now = step(which, after(now, exited("worker:1", attempt=attempt)))
+        assert [type(action) for action in actions] == expected
+        now = after(now, exited("worker:0", 143, attempt, stopped=True))
+        _, now = step(which, now)
+        assert dict(now.bad_hosts) == {"h1": attempt}
+        for task in now.tasks:
+            now = after(now, registered(task, attempt + 1))
+        now = started(which, now)
+
+
 def test_every_kind_of_fault_is_decided_upon():
     """Nothing that an end can mean is without a rule."""
     assert set(faults.WHOSE) == {faults.PROGRAM, faults.PLATFORM, faults.STORE, faults.RENDEZVOUS}

@@ -176,6 +176,31 @@ def test_yarn_never_takes_a_failure_for_a_success(directory, code, expected):
     assert running.code == expected
 
 
+def test_a_failure_is_repeated_by_every_master_that_follows(directory):
+    """YARN takes only its last attempt's word for it: the next one says the same, starts nothing, and only then sweeps.
+
+    What a starting job needs stays until then, since the next ApplicationMaster's container needs it.
+    """
+    job = plan(role("worker"), max_attempts=2)
+    first = AgentThread(job, directory)
+    first.executor("worker", "c0", 3)
+    verdict = first.verdict()
+    assert (verdict.state, first.store.removed) == ("FAILED", [])
+    files = dict(first.store.files)
+    second = AgentThread(job, directory, listens=False, after=first)
+    assert second.verdict() == verdict
+    assert second.cluster.finished == first.cluster.finished == [("FAILED", verdict.message)]
+    assert (second.store.removed, second.store.files) == (["/ys/alice/jobs/j-1/staging"], files)
+    assert not second.agent.port.done()
+
+
+def test_a_success_sweeps_whoever_could_follow(directory):
+    """YARN starts no other ApplicationMaster after it."""
+    running = AgentThread(plan(role("worker"), max_attempts=2), directory)
+    running.executor("worker", "c0", 0)
+    assert (running.verdict().state, running.store.removed) == ("SUCCEEDED", ["/ys/alice/jobs/j-1/staging"])
+
+
 def test_an_error_of_the_agent_ends_the_job_with_a_verdict(directory):
     """Nothing of it fails silently: the user reads FAILED, internal, 70."""
 
