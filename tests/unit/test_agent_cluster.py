@@ -110,6 +110,74 @@ def test_a_machine_without_nodemanager_is_told_from_one_that_is_silent(unused_po
     assert "does not answer" in word.words
 
 
+class Master:
+    """Skein's ApplicationMaster as its `ApplicationClient` shows it: what it has for each service."""
+
+    def __init__(self) -> None:
+        self.items = [
+            self.item("worker", "RUNNING", "c1"),
+            self.item("worker", "REQUESTED"),
+            self.item("ps", "WAITING"),
+            self.item("worker", "KILLED", "c0"),
+        ]
+
+    @staticmethod
+    def item(service: str, state: str, container_id: str = "") -> SimpleNamespace:
+        """Return a container; Skein's own id is no id of YARN's."""
+        return SimpleNamespace(
+            id=f"skein_{container_id or state}",
+            service_name=service,
+            state=state,
+            yarn_container_id=container_id,
+            yarn_node_http_address="h:1",
+            exit_message="",
+        )
+
+    def get_containers(self, states):
+        """Return those in these states."""
+        return [item for item in self.items if item.state in states]
+
+    def kill_container(self, id):  # noqa: A002 - Skein's name
+        """End one, or withdraw what is asked for."""
+        next(item for item in self.items if item.id == id).state = "KILLED"
+
+    def scale(self, service, count=None, delta=None):
+        """Ask for `delta` more, or for so many that there are `count`."""
+        live = [item for item in self.items if item.service_name == service and item.state != "KILLED"]
+        more = delta if count is None else count - len(live)
+        self.items += [self.item(service, "REQUESTED") for _ in range(more)]
+
+    def states(self, service: str) -> list[str]:
+        """Return how the containers of a service are."""
+        return [item.state for item in self.items if item.service_name == service]
+
+
+def test_what_is_asked_of_skein():
+    """More is more than there is; all is given back, given or only asked for, and those that were given are named."""
+    cluster, master = SkeinCluster(), Master()
+    cluster._client = master
+    asyncio.run(cluster.ask("worker", 2))
+    assert master.states("worker") == ["RUNNING", "REQUESTED", "KILLED", "REQUESTED", "REQUESTED"]
+    found = asyncio.run(cluster.containers())
+    assert [(item.role, item.state) for item in found][:4] == [
+        *[("worker", GIVEN), ("worker", ASKED), ("ps", ASKED), ("worker", ENDED)],
+    ]
+    assert asyncio.run(cluster.release_all()) == {"c1"}
+    assert master.states("ps") == ["KILLED"]
+    assert "RUNNING" not in master.states("worker")
+    asyncio.run(cluster.ask("worker", 1))
+    assert master.states("worker")[-1] == "REQUESTED"
+
+
+def test_a_container_is_stopped_by_its_id():
+    """Skein has ids of its own: they are asked for; a container that it does not know is stopped already."""
+    cluster, master = SkeinCluster(), Master()
+    cluster._client = master
+    asyncio.run(cluster.stop("c1"))
+    asyncio.run(cluster.stop("c9"))
+    assert master.states("worker") == ["KILLED", "REQUESTED", "KILLED"]
+
+
 def test_a_master_that_does_not_answer_is_an_error_of_the_cluster():
     """Whatever the launcher's library raises becomes one kind of error."""
     with pytest.raises(ClusterError, match="ApplicationMaster"):

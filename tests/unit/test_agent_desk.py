@@ -90,3 +90,25 @@ def test_what_is_given_back_is_no_news_any_more():
         assert [task.attempt for task in loop.snapshot.tasks.values()] == [1, 1, 1]
 
     asyncio.run(play())
+
+
+def test_a_program_starts_once():
+    """Each beat names it: only the first is news; a beat may still name the program of the attempt before."""
+
+    async def play() -> None:
+        worker = dataclasses.replace(role("worker"), on_failure=RESTART_TASK)
+        loop, desk = job(FakeCluster(), worker, max_restarts=1)
+
+        async def beat(pid: int) -> int:
+            await desk.beat(wire.Beat("c0", loop.snapshot.orders, 0.0, pid=pid))
+            return sum('"TaskStarted"' in line for line in loop.lines)
+
+        desk.register(registration("worker", "c0"))
+        assert [await beat(0), await beat(7), await beat(7)] == [0, 1, 1]
+        assert (await desk.exit(wire.Exit("c0", 1))).hold
+        assert (loop.snapshot.tasks["worker:0"].attempt, await beat(7)) == (2, 1)
+        desk.register(dataclasses.replace(registration("worker", "c0"), attempt=1))
+        assert [await beat(0), await beat(8), await beat(8)] == [1, 2, 2]
+        loop.placing.close()
+
+    asyncio.run(play())
