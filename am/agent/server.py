@@ -36,6 +36,12 @@ class PortsTaken(Exception):  # noqa: N818 - a fact, reported as one sentence
     """None of the job's ports is free on this host."""
 
 
+class Deflated(typing.NamedTuple):
+    """A large body as it travels."""
+
+    body: bytes
+
+
 class Server:
     """Answers executors and clients.
 
@@ -64,7 +70,7 @@ class Server:
         }
         self._runner: web.AppRunner | None = None
         self._transports: weakref.WeakSet[asyncio.Transport] = weakref.WeakSet()
-        self._encoded: dict[bool, tuple[wire.Orders, bytes]] = {}
+        self._encoded: dict[bool, tuple[wire.Orders, bytes | Deflated]] = {}
 
     async def listen(self, ports: tuple[int, ...]) -> int:
         """Listen on all interfaces at the first free of `ports`; return it.
@@ -130,9 +136,7 @@ class Server:
         if not hmac.compare_digest(given.encode(errors="replace"), self._tokens[who]):
             return _problem(401, "wrong-token", f"this request needs the {who} token of the job")
         answer = await call(request)
-        if isinstance(answer, bytes) and len(answer) > PIECE_BYTES:
-            return await _in_pieces(request, answer)
-        return _json(answer)
+        return await _in_pieces(request, answer) if isinstance(answer, Deflated) else _json(answer)
 
     @staticmethod
     def _posted(
@@ -146,12 +150,13 @@ class Server:
     async def _exit(self, request: web.Request) -> wire.Ack:
         return await self._desk.exit(wire.decode(wire.Exit, await request.read()))
 
-    async def _beat(self, request: web.Request) -> bytes:
+    async def _beat(self, request: web.Request) -> bytes | Deflated:
         order = await self._desk.beat(wire.decode(wire.Beat, await request.read()))
         # All tasks get the same value; a topology of thousands of tasks is turned into bytes once.
         key = bool(order.topology)
         if key not in self._encoded or self._encoded[key][0] is not order:
-            self._encoded[key] = (order, wire.encode(order))
+            body = wire.encode(order)
+            self._encoded[key] = (order, Deflated(wire.deflate(body)) if len(body) > wire.PLAIN_BYTES else body)
         return self._encoded[key][1]
 
     async def _events(self, request: web.Request) -> wire.Events:
@@ -162,9 +167,10 @@ class Server:
         return await self._desk.events_from(max(0, start), wait_s)
 
 
-async def _in_pieces(request: web.Request, body: bytes) -> web.StreamResponse:
+async def _in_pieces(request: web.Request, answer: Deflated) -> web.StreamResponse:
     """Send a large answer; whoever has gone meanwhile asks again."""
-    response = web.StreamResponse()
+    body = answer.body
+    response = web.StreamResponse(headers={"Content-Encoding": wire.DEFLATED})
     response.content_type, response.content_length = "application/json", len(body)
     with contextlib.suppress(ConnectionError):
         await response.prepare(request)

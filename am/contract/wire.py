@@ -14,7 +14,7 @@ task token, clients the client token; both derive from the job's secret. Paths b
 
 Status 200 with the answer, else {"problem": id of docs/errors.md, "message": sentence}: 400 not understood or no such
 role, 401 wrong token, 404 path, 409 all tasks of this role are taken (register) or not registered (others), 410 the job
-has ended, 413 too large.
+has ended, 413 too large. Orders of over PLAIN_BYTES, with a large gang's topology, come deflated (Content-Encoding).
 """
 
 from __future__ import annotations
@@ -24,12 +24,16 @@ import hashlib
 import hmac
 import json
 import typing
+import zlib
 
-from am.contract.codec import from_json, to_json
+from am.contract.codec import ContractError, from_json, to_json
 
 VERSION = 1
 PREFIX = f"/v{VERSION}"
 MAX_BODY_BYTES = 64 * 1024
+MAX_ANSWER_BYTES = 8 * 1024 * 1024  # a topology of 5,000 tasks is 0.2 MB
+PLAIN_BYTES = 8 * 1024
+DEFLATED = "deflate"
 MAX_TAIL_LINES = 50
 MAX_TAIL_BYTES = 8 * 1024
 MAX_HOLD_S = 20.0  # below the idle timeouts of common proxies and firewalls
@@ -210,6 +214,27 @@ def decode(kind: typing.Type[T], body: bytes) -> T:
     except ValueError:
         data = None
     return from_json(kind, data)
+
+
+def deflate(body: bytes) -> bytes:
+    """Return a body as it travels when it is large."""
+    return zlib.compress(body, 1)
+
+
+def inflate(body: bytes) -> bytes:
+    """Return a body that was deflated.
+
+    Raises:
+        ContractError: It was not, or is larger than MAX_ANSWER_BYTES.
+    """
+    inflater = zlib.decompressobj()
+    try:
+        plain = inflater.decompress(body, MAX_ANSWER_BYTES)
+    except zlib.error as error:
+        raise ContractError(f"a body cannot be inflated: {error}") from error
+    if not inflater.eof:
+        raise ContractError(f"a body is cut, or larger than {MAX_ANSWER_BYTES} bytes")
+    return plain
 
 
 def task_token(secret: str) -> str:

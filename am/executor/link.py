@@ -14,7 +14,6 @@ from am.contract.codec import ContractError
 
 T = typing.TypeVar("T")
 
-MAX_ANSWER_BYTES = 8 * 1024 * 1024  # a topology of 5,000 tasks is 0.2 MB
 CONNECT_S = 5.0  # for TCP; the agent's turn comes later when thousands of tasks meet it at once
 
 
@@ -125,7 +124,7 @@ class AgentLink:
             kept = self._connection is not None
             self.connect(timeout_s)
             try:
-                status, answer = self._exchange(path, body, timeout_s)
+                status, answer, deflated = self._exchange(path, body, timeout_s)
             except (OSError, http.client.HTTPException) as error:
                 self.close()
                 if kept and not isinstance(error, socket.timeout):
@@ -134,7 +133,7 @@ class AgentLink:
             if status != http.client.OK:
                 raise _refusal(status, answer)
             try:
-                return wire.decode(kind, answer)
+                return wire.decode(kind, wire.inflate(answer) if deflated else answer)
             except ContractError as error:
                 raise LinkDownError(f"{self.host}:{self.ports[0]} is no agent of ours: {error}") from error
 
@@ -144,19 +143,24 @@ class AgentLink:
         if connection is not None:
             connection.close()
 
-    def _exchange(self, path: str, body: bytes, timeout_s: float) -> typing.Tuple[int, bytes]:
+    def _exchange(self, path: str, body: bytes, timeout_s: float) -> typing.Tuple[int, bytes, bool]:
         connection = self._connection
         if connection is None or connection.sock is None:
             raise http.client.NotConnected
         connection.sock.settimeout(timeout_s)
-        headers = {"Authorization": "Bearer " + self._token, "Content-Type": "application/json"}
+        headers = {
+            "Authorization": "Bearer " + self._token,
+            "Content-Type": "application/json",
+            "Accept-Encoding": wire.DEFLATED,
+        }
         connection.request("POST", wire.PREFIX + path, body, headers)
         response = connection.getresponse()
         # Old Pythons make a buffer of the size that is asked for.
-        answer = response.read(MAX_ANSWER_BYTES if response.length is None else min(response.length, MAX_ANSWER_BYTES))
+        most = wire.MAX_ANSWER_BYTES
+        answer = response.read(most if response.length is None else min(response.length, most))
         if response.will_close or not response.isclosed():
             self.close()
-        return response.status, answer
+        return response.status, answer, response.getheader("Content-Encoding") == wire.DEFLATED
 
 
 class _Connection(http.client.HTTPConnection):

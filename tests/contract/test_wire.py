@@ -44,6 +44,20 @@ def test_what_is_no_message_is_a_contract_error(body):
         wire.decode(wire.Registered, body)
 
 
+def test_a_large_body_comes_back(monkeypatch):
+    """What is deflated is smaller and loses nothing; what is cut, foreign or too large is a contract error."""
+    body = wire.encode(wire.Orders(2, wire.START, {"worker": tuple(f"node{n}:{40000 + n}" for n in range(1000))}))
+    packed = wire.deflate(body)
+    assert len(packed) < len(body) / 2
+    assert wire.inflate(packed) == body
+    for wrong in (packed[:-1], b"foreign", b""):
+        with pytest.raises(ContractError):
+            wire.inflate(wrong)
+    monkeypatch.setattr(wire, "MAX_ANSWER_BYTES", len(body) - 1)
+    with pytest.raises(ContractError):
+        wire.inflate(packed)
+
+
 def test_tokens_differ_and_hide_the_secret():
     """Clients cannot make the executors' token from theirs."""
     task, client = wire.task_token("s"), wire.client_token("s")

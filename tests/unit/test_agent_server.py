@@ -13,6 +13,7 @@ from fakes import SECRET, AgentThread, Caller, plan, registration, role, write_j
 from am.contract import wire
 from am.contract.events import from_line
 from am.contract.job import CERTIFICATE_FILE
+from am.executor.link import AgentLink, pinned_context
 
 
 @pytest.fixture(scope="module")
@@ -188,15 +189,17 @@ def test_beats_of_a_very_large_job_are_not_held(directory, monkeypatch):
 
 
 def test_a_large_topology_arrives_whole(directory):
-    """It is sent in pieces: what its executors get is what a small one would be."""
+    """It is deflated and sent in pieces: what its executors get is what a small one would be."""
     running = AgentThread(plan(role("worker", 400)), directory)
     caller = running.caller(wire.task_token(SECRET))
     for index in range(400):
         caller.post("/register", registration("worker", f"c{index}", host=f"node{index}.example"), wire.Registered)
     order = caller.post("/beat", wire.Beat("c7", 1, 20.0), wire.Orders)
     assert order.topology == {"worker": tuple(f"node{index}.example:2222" for index in range(400))}
-    again = caller.post("/beat", wire.Beat("c8", 1, 20.0), wire.Orders)
+    link = AgentLink("127.0.0.1", [running.port], pinned_context(str(running.certificate)), wire.task_token(SECRET))
+    again = link.call("/beat", wire.Beat("c8", 1, 20.0), wire.Orders, 10.0)
     assert again == order
+    link.close()
     caller.close()
     running.kill(wait=False)
 
