@@ -42,6 +42,7 @@ class PretendCluster:
         modified_s: When files and directories were changed, seconds since the epoch; 0 when nothing is said here.
         logs: Container -> file -> bytes, on its NodeManager; None: gone since it was listed.
         faults: Asked first about every request; an answer of theirs is the cluster's.
+        master_ends: Number of an ApplicationMaster -> what YARN says of its end, in XML.
         killed: (application, why) of every kill.
     """
 
@@ -50,6 +51,7 @@ class PretendCluster:
     modified_s: dict[str, float] = field(default_factory=dict)
     logs: dict[str, dict[str, bytes | None]] = field(default_factory=dict)
     faults: list[Callable[[Request], Reply | None]] = field(default_factory=list)
+    master_ends: dict[int, str] = field(default_factory=dict)
     killed: list[tuple[str, str]] = field(default_factory=list)
     server: StandIn = field(init=False)
     conf_dir: Path = field(init=False)
@@ -145,6 +147,8 @@ class PretendCluster:
         app = next((app for app in self.apps if app["id"] == rest.partition("/")[0]), None)
         if app is None:
             return Reply(404, b"{}")
+        if "/appattempts/appattempt_" in rest:
+            return Reply(body=self.master_ends.get(int(rest.rpartition("_")[2]), "").encode())
         if request.method == "PUT":
             return self._change(app, rest.partition("/")[2], json.loads(request.body))
         return _json({"app": app})

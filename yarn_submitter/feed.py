@@ -13,17 +13,17 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from am.contract import job as contract
-from am.contract import states, wire
+from am.contract import wire
 from am.contract.codec import ContractError
-from am.contract.events import Event, JobEnded, Waiting, from_line
+from am.contract.events import AgentStarted, Event, JobEnded, Waiting, from_line
 from yarn_submitter.agentdoor import AgentDoor, AgentGoneError
-from yarn_submitter.errors import StagingError, UnreachableError
+from yarn_submitter.errors import StagingError, SubmitterError, UnreachableError
 from yarn_submitter.rest import App, ResourceManager
 from yarn_submitter.store import Store
-from yarn_submitter.units import seconds_text, when_text
+from yarn_submitter.verdicts import doubtful, of_master, verdict_of, with_yarn
 
 # How often the ResourceManager is asked while no agent can be listened to: it has no events to offer.
 _PAUSE_S = 0.3
@@ -33,11 +33,6 @@ _HOLD_S = wire.MAX_HOLD_S
 PATIENCE_S = 60.0
 _SILENT_AGENT_S = 10.0
 _LAST_WORD_S = 15.0
-_AM_STOPPED = "am-stopped"  # the agent's word when YARN told its master to go
-_TASK_STOPPED = "executor-lost"  # and when YARN stopped a task
-_STOP_CODES = (137, 143)  # what SIGKILL and SIGTERM leave
-_OUT_OF_TIME = "exceeded the lifetime"  # RMAppLifetimeMonitor's
-_NO_AGENT = "Application driver "  # Skein's words when the agent ended without finishing the application
 
 
 @dataclass(frozen=True)
@@ -47,7 +42,22 @@ class AppSeen:
     app: App | None
 
 
-Item = AppSeen | Event
+@dataclass(frozen=True)
+class MasterLost:
+    """An ApplicationMaster whose agent was heard is gone, and the job goes on beside another one.
+
+    Attributes:
+        time: When it ended, in seconds since the epoch.
+        attempt: Which one, from 1.
+        said: YARN's words about it, lines; empty when it has none.
+    """
+
+    time: float
+    attempt: int
+    said: str = ""
+
+
+Item = AppSeen | MasterLost | Event
 
 
 class Feed:
@@ -84,6 +94,9 @@ class Feed:
         Raises:
             UnreachableError: Neither agent nor cluster has answered for `patience_s`.
         """
+        return self._with_masters(self._follow())
+
+    def _follow(self) -> Iterator[Item]:
         seen, last_app, pause, agent = 0, None, threading.Event(), 0
         patience = _Patience(self._patience_s)
         while True:
@@ -119,6 +132,10 @@ class Feed:
 
     def now(self) -> tuple[list[Item], str]:
         """Return everything so far without waiting, and where it is from: `agent`, `history` or `resourcemanager`."""
+        items, source = self._now()
+        return list(self._with_masters(items)), source
+
+    def _now(self) -> tuple[list[Item], str]:
         app = self._app()
         items: list[Item] = [AppSeen(app)]
         door = self.door() if app is not None and app.state == "RUNNING" else None
@@ -131,7 +148,29 @@ class Feed:
             items += list(self._rest(0, app))
             return items, "history"
         recorded = self.history()
-        return items + list(recorded), "history" if recorded else "resourcemanager"
+        again = [AppSeen(app)] if app.begun_again else []  # what is recorded may be of the master before
+        return [*items, *recorded, *again], "history" if recorded else "resourcemanager"
+
+    def _with_masters(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Yield the items, and before the first that tells of it the end of each ApplicationMaster but the last."""
+        heard = 0  # the newest master of whose life, or of whose end, something was said
+        for item in items:
+            gone = 0
+            if isinstance(item, AgentStarted):
+                gone = item.attempt - 1
+            elif isinstance(item, AppSeen) and item.app is not None and item.app.begun_again and heard:
+                gone = item.app.am_attempt - 1 if item.app.am_attempt else heard
+                gone = gone if gone >= heard and verdict_left(self._store, self._job_dir) is None else 0
+            for attempt in range(max(1, heard), gone + 1):
+                yield self._master_lost(attempt)
+            heard = max(heard, gone + 1 if gone or isinstance(item, AgentStarted) else 0)
+            yield item
+
+    def _master_lost(self, attempt: int) -> MasterLost:
+        ended_s, said = 0.0, ""
+        with contextlib.suppress(SubmitterError):
+            ended_s, said = self._rm.attempt_end(self._application_id, attempt)
+        return MasterLost(ended_s or time.time(), attempt, said)
 
     def history(self) -> list[Event]:
         """Return the events that the agent has written to the store, oldest first."""
@@ -173,15 +212,15 @@ class Feed:
     def _last_word(self, verdict: JobEnded) -> JobEnded:
         """Return the verdict, after YARN's word when the agent could not know why its master or a task had to go."""
         app, pause, end = None, threading.Event(), time.monotonic() + _LAST_WORD_S
-        while _doubtful(verdict) and time.monotonic() < end:
+        while doubtful(verdict) and time.monotonic() < end:
             try:
                 app = self._app()
             except UnreachableError:
                 break
-            if app is None or app.ended or verdict.problem != _AM_STOPPED:
+            if app is None or app.ended or not of_master(verdict):
                 break
             pause.wait(_PAUSE_S)
-        return _with_yarn(verdict, app)
+        return with_yarn(verdict, app)
 
     def _listen(self, door: AgentDoor, seen: int, patience: _Patience) -> Iterator[tuple[int, Event | None]]:
         """Yield (how many of its events are known now, event) from number `seen` on: from the agent, until it is gone.
@@ -204,7 +243,7 @@ class Feed:
 
     def _rest(self, seen: int, app: App | None) -> Iterator[Event]:
         """Yield what the history holds beyond `seen`, and a verdict in any case."""
-        recorded = [_with_yarn(event, app) if isinstance(event, JobEnded) else event for event in self._recorded()]
+        recorded = [with_yarn(event, app) if isinstance(event, JobEnded) else event for event in self._recorded()]
         if self._attempt:  # not all that its agent told need have reached the store before another one wrote on
             seen = min(seen, self._count_until(self._attempt))
         yield from (event for event in recorded[seen:] if event is not None)
@@ -226,69 +265,6 @@ def verdict_left(store: Store, job_dir: str) -> JobEnded | None:
         if verdict is not None:
             return verdict
     return None
-
-
-def verdict_of(app: App | None) -> JobEnded:
-    """Return the verdict on a job whose agent left none, from the ResourceManager's word."""
-    if app is None:
-        sentence = "The ResourceManager does not know the application and the job left no verdict."
-        return JobEnded(time.time(), states.FAILED, 76, "yarn", "application-lost", sentence)
-    if _out_of_time(app):
-        sentence = f"The job ran longer than its timeout in YARN{_limit(app)}."
-        return JobEnded(app.finished_s, states.KILLED, 75, "yarn", "yarn-timeout", sentence, tail=app.diagnostics)
-    if "KILLED" in (app.state, app.final_status):
-        sentence = "The application was killed through YARN."
-        return JobEnded(app.finished_s, states.KILLED, 137, "yarn", "killed-by-yarn", sentence, tail=app.diagnostics)
-    if app.state == "FINISHED" and app.final_status == "SUCCEEDED":
-        return JobEnded(app.finished_s, states.SUCCEEDED, 0, "yarn", "", app.diagnostics)
-    if app.state == "FINISHED" and _NO_AGENT not in app.diagnostics:
-        sentence = "The job failed, and its own record of that did not reach the store; YARN has the reason."
-        return JobEnded(app.finished_s, states.FAILED, 76, "yarn", "verdict-missing", sentence, tail=app.diagnostics)
-    sentence = "The job's agent ended without a verdict: its ApplicationMaster was lost or could not start."
-    return JobEnded(app.finished_s, states.FAILED, 76, "yarn", "agent-lost", sentence, tail=app.diagnostics)
-
-
-def _limit(app: App) -> str:
-    """Return when an application was to end, and who may have said so."""
-    who = "(`job timeout`, or its queue's longest lifetime)"
-    if not app.expires_s:
-        return f" {who}"
-    after = seconds_text(app.expires_s - app.started_s)
-    return f": it had until {when_text(app.expires_s)}, {after} after its submission {who}"
-
-
-def _out_of_time(app: App) -> bool:
-    return app.state == "KILLED" and _OUT_OF_TIME in app.diagnostics
-
-
-def _doubtful(verdict: JobEnded) -> bool:
-    """Return whether a verdict may be no more than what the loss of the ApplicationMaster looked like.
-
-    When YARN loses the master, with its node, it stops everything of the job; an agent that still lives sees only that.
-    """
-    stopped = verdict.exit_code in _STOP_CODES or verdict.problem == _TASK_STOPPED
-    return (verdict.state == states.FAILED and stopped) or verdict.problem == _AM_STOPPED
-
-
-def _with_yarn(verdict: JobEnded, app: App | None) -> JobEnded:
-    """Return the verdict, corrected when YARN says FAILED or out of time: else KILLED is what somebody wanted."""
-    if not _doubtful(verdict) or app is None:
-        return verdict
-    if _out_of_time(app):
-        return replace(verdict_of(app), time=verdict.time)
-    if app.state != "FAILED":
-        return verdict
-    sentence = "the ApplicationMaster was lost, perhaps with its node; YARN's words are below"
-    return replace(
-        verdict,
-        state=states.FAILED,
-        exit_code=76,
-        origin="yarn",
-        problem="am-lost",
-        message=sentence,
-        task="",
-        tail=app.diagnostics,
-    )
 
 
 class _Patience:

@@ -14,7 +14,7 @@ from typing import Any
 
 from am.contract import events, states
 from am.contract.job import JobPlan, split_task, task_name
-from yarn_submitter.feed import AppSeen, Item
+from yarn_submitter.feed import AppSeen, Item, MasterLost
 from yarn_submitter.rest import App
 
 _AM_LOST = "its ApplicationMaster was lost, and everything of the job with it"
@@ -87,6 +87,7 @@ class JobView:
         topologies: When the gang was complete, each time; seconds since the epoch.
         released: Role that had to wait for others -> when its commands were let start.
         avoided: Host -> why nothing is started there any more.
+        lost: The ApplicationMasters that are gone, oldest first.
     """
 
     state: str
@@ -105,6 +106,7 @@ class JobView:
     topologies: tuple[float, ...] = ()
     released: dict[str, float] = field(default_factory=dict)
     avoided: dict[str, str] = field(default_factory=dict)
+    lost: tuple[MasterLost, ...] = ()
 
     def topology_s(self, task: TaskView) -> float:
         """Return when an attempt was told of its peers; 0 when it was not, or joined those that ran."""
@@ -144,9 +146,14 @@ def apply(view: JobView, item: Item) -> JobView:
 
 def _app_seen(view: JobView, item: AppSeen) -> JobView:
     app, state = item.app, view.state
-    if app is not None and app.state == "RUNNING" and state == states.ACCEPTED:
-        state = states.STARTING
+    again = app is not None and app.begun_again and view.agent_attempt not in (0, app.am_attempt)
+    if app is not None and (state == states.ACCEPTED or (again and state not in (states.STOPPING, *states.JOB_ENDED))):
+        state = states.STARTING if app.state == "RUNNING" else states.ACCEPTED
     return dataclasses.replace(view, app=app, state=state)
+
+
+def _master_lost(view: JobView, item: MasterLost) -> JobView:
+    return dataclasses.replace(view, lost=(*view.lost, item))
 
 
 def _agent_started(view: JobView, item: events.AgentStarted) -> JobView:
@@ -273,6 +280,7 @@ def _ended(view: JobView, verdict: events.JobEnded) -> JobView:
 
 _STEPS: dict[type, Callable[[JobView, Any], JobView]] = {
     AppSeen: _app_seen,
+    MasterLost: _master_lost,
     events.AgentStarted: _agent_started,
     events.Waiting: _waiting,
     events.GangProbing: _gang_probing,

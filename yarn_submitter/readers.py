@@ -6,11 +6,14 @@ collection as {}, null or nothing. All of them are read alike here. (Seen on 3.4
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from html import unescape
 from typing import Any
 
 from yarn_submitter.facts import Amount, Label, Node, Partition, Pending, Queue, UserShare, total
 
+_XML = re.compile(r"<(finishedTime|diagnosticsInfo)>(.*?)</", re.DOTALL)
 # Either right lets a user submit (RMAppManager.createAndPopulateNewRMApp), in the queue or in one above it.
 _SUBMITTERS = ("SUBMIT_APP", "ADMINISTER_QUEUE")
 
@@ -209,6 +212,12 @@ def expiry_s_of(timeout: Any) -> float:
         return datetime.strptime(text(timeout, "expiryTime"), "%Y-%m-%dT%H:%M:%S.%f%z").timestamp()
     except ValueError:
         return 0.0
+
+
+def attempt_end(xml: str) -> tuple[float, str]:
+    """Return when an ApplicationMaster ended, in seconds since the epoch (0: not yet), and YARN's words about it."""
+    found = dict(_XML.findall(xml))
+    return number(found, "finishedTime") / 1000, unescape(text(found, "diagnosticsInfo")).strip()
 
 
 def activities(data: Any) -> tuple[str, ...]:

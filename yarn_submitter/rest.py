@@ -18,6 +18,7 @@ from yarn_submitter.hadoopconf import HadoopConf
 from yarn_submitter.readers import (
     activities,
     amount,
+    attempt_end,
     expiry_s_of,
     integer,
     items,
@@ -117,15 +118,11 @@ class App:
 
 @dataclass(frozen=True)
 class AppAttempt:
-    """One try of an application's ApplicationMaster; times in seconds since the epoch."""
+    """One try of an application's ApplicationMaster, `number` from 1."""
 
     number: int
-    id: str
     container_id: str
     node_http: str
-    state: str
-    started_s: float
-    finished_s: float
 
 
 @dataclass(frozen=True)
@@ -217,6 +214,13 @@ class ResourceManager:
         """Return the tries of an application's ApplicationMaster, oldest first; none for an unknown application."""
         answer = self._send("GET", f"/apps/{quote(app_id)}/appattempts", missing_ok=True)
         return [_attempt(data) for data in items(answer, "appAttempts", "appAttempt")]
+
+    def attempt_end(self, app_id: str, attempt: int) -> tuple[float, str]:
+        """Return when an ApplicationMaster ended (seconds since the epoch; 0: not known), and YARN's words about it."""
+        name = f"appattempt{app_id.removeprefix('application')}_{attempt:06d}"
+        path = f"{_RM}/apps/{quote(app_id)}/appattempts/{quote(name)}"
+        answer = self._doors.send("GET", path, None, headers={"Accept": "application/xml"})  # 3.5.0 fails at JSON
+        return attempt_end(answer.body.decode(errors="replace")) if answer.status == 200 else (0.0, "")
 
     def queues(self) -> list[Queue]:
         """Return every queue, parents before their children."""
@@ -358,15 +362,7 @@ def _allocated(data: Any) -> Amount:
 
 
 def _attempt(data: Any) -> AppAttempt:
-    return AppAttempt(
-        number=integer(data, "id"),
-        id=text(data, "appAttemptId"),
-        container_id=text(data, "containerId"),
-        node_http=text(data, "nodeHttpAddress"),
-        state=text(data, "appAttemptState"),
-        started_s=number(data, "startTime") / 1000,
-        finished_s=number(data, "finishedTime") / 1000,
-    )
+    return AppAttempt(integer(data, "id"), text(data, "containerId"), text(data, "nodeHttpAddress"))
 
 
 def _refusal(answer: Answer, what: str, user: str) -> UsageError | DeniedError | UnreachableError:

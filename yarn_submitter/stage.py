@@ -28,7 +28,7 @@ def stage(view: JobView) -> str:
 def _accepted(view: JobView) -> str:
     if view.app is None:
         return "submitted"
-    if view.app.am_attempt > 1:
+    if view.app.begun_again:
         return f"accepted by YARN in queue {view.app.queue}, its ApplicationMaster starts again"
     return f"accepted by YARN in queue {view.app.queue}"
 

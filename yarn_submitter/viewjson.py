@@ -42,6 +42,7 @@ def document(view: JobView, plan: JobPlan, application_id: str) -> dict[str, Any
         "job_dir": plan.job_dir,
         "links": [{"label": label, "url": url} for label, url in links(view, plan).items()],
         "avoided_hosts": [{"host": host, "reason": reason} for host, reason in view.avoided.items()],
+        "lost_masters": [{"attempt": one.attempt, "ended_s": one.time, "said": one.said} for one in view.lost],
         "timing": {
             "submitted_s": (app.started_s if app else 0) or None,
             "launched_s": (app.launched_s if app else 0) or None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -293,7 +294,9 @@ def test_a_follower_tells_of_restarts(cluster: PretendCluster) -> None:
     ]
 
 
-def test_a_follower_tells_once_that_all_start_again(cluster: PretendCluster) -> None:
+def test_a_follower_tells_once_that_all_start_again(
+    cluster: PretendCluster, typed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Not for each task; the same for a gang that is given back, a lost ApplicationMaster, and an avoided host."""
     happened: list[Event] = [
         *(UP, up(cluster, 1, "container_1", 2.0), GangReleased(3.0, 1, "3 of 4 tasks had no container", 40.0)),
@@ -304,15 +307,25 @@ def test_a_follower_tells_once_that_all_start_again(cluster: PretendCluster) -> 
         *(TaskRestarting(25.0, "chief:0", 3, "its ApplicationMaster was lost", keeps=False), Waiting(26.0, "no room")),
         GOOD,
     ]
+    monkeypatch.setattr("yarn_submitter.cli.eventwords.time.localtime", time.gmtime)
+    cluster.master_ends[1] = "<finishedTime>24000</finishedTime><diagnosticsInfo>exitCode: 137</diagnosticsInfo>"
     err = followed(cluster, happened)[2]
     assert [line for line in err if "up" not in line and "running" not in line][:-1] == [
         err[2],
         "every task starts again (round 2): chief:0 on nm exited with code 3 [restart 1 of 3]",
         "nothing is started on nm any more: two tasks failed there",
+        "ApplicationMaster 1 was lost: exit code 137",
         "no room",
     ]
     assert err[2].startswith("3 of 4 tasks had no container; every container is given back, and asked for again at")
-    assert "the agent is up again, beside ApplicationMaster 2 on nm2" in err
+    (lost,) = [number for number, line in enumerate(err) if line.startswith("ApplicationMaster")]
+    assert err[lost : lost + 2] == [
+        "ApplicationMaster 1 was lost: exit code 137",
+        "the agent is up again, beside ApplicationMaster 2 on nm2; all tasks start again",
+    ]
+    told = [line.partition("  ")[2] for line in typed("events", JOB)[1].splitlines()]
+    assert told[told.index("the agent is up again, beside ApplicationMaster 2 on nm2") - 1] == err[lost]
+    assert "\nMaster 1 lost:     00:00:24.0  exit code 137\n" in typed("show", JOB)[1]
 
 
 def test_the_end_names_the_attempt(cluster: PretendCluster) -> None:

@@ -17,7 +17,8 @@ from am.contract.events import AgentStarted, Event, GangComplete, JobEnded, JobS
 from am.contract.job import CERTIFICATE_FILE, access_file, agent_file, history_dir
 from yarn_submitter.agentdoor import AgentDoor, AgentGoneError
 from yarn_submitter.errors import UnreachableError
-from yarn_submitter.feed import AppSeen, Feed, Item, verdict_of
+from yarn_submitter.feed import AppSeen, Feed, Item, MasterLost
+from yarn_submitter.verdicts import verdict_of
 
 STARTED = AgentStarted(10.0, 1, "nm1", 20001, APP)
 GANG = GangComplete(12.0, {})
@@ -252,7 +253,7 @@ def test_a_live_agent_is_followed_to_its_verdict(cluster: PretendCluster, tmp_pa
     leave_history(cluster, agent)
     app.update(state="FINISHED", finalStatus="SUCCEEDED")
     follower.join(20)
-    events = [item for item in items if not isinstance(item, AppSeen)]
+    events = [item for item in items if not isinstance(item, (AppSeen, MasterLost))]
     assert words(items)[0] == "app RUNNING"
     assert events == agent.store.events()
     assert isinstance(events[-1], JobEnded)
@@ -297,7 +298,7 @@ def test_an_agent_that_goes_is_replaced_by_the_history(cluster: PretendCluster, 
     leave_history(cluster, agent)
     app.update(state="FINISHED", finalStatus="KILLED")
     heard += list(stream)
-    assert [item for item in heard if not isinstance(item, AppSeen)] == agent.store.events()
+    assert [item for item in heard if not isinstance(item, (AppSeen, MasterLost))] == agent.store.events()
 
 
 def test_unknown_events_do_not_shift_the_stream(cluster: PretendCluster, tmp_path: Path) -> None:
@@ -312,7 +313,7 @@ def test_unknown_events_do_not_shift_the_stream(cluster: PretendCluster, tmp_pat
     stopping = JobStopping(25.0, "the end")
     cluster.put(f"{history_dir(JOB.job_dir)}/1-2.jsonl", to_line(stopping) + "\n" + to_line(GOOD) + "\n")
     app.update(state="FINISHED", finalStatus="SUCCEEDED")
-    assert [item for item in stream if not isinstance(item, AppSeen)] == [stopping, GOOD]
+    assert [item for item in stream if not isinstance(item, (AppSeen, MasterLost))] == [stopping, GOOD]
 
 
 def test_only_the_jobs_own_agent_is_believed(cluster: PretendCluster, tmp_path: Path) -> None:
@@ -372,7 +373,7 @@ def test_a_second_agent_numbers_its_events_after_what_reached_the_store(cluster:
 
     site = cluster.site()
     items = list(Scripted(site.resource_manager, site.store, JOB.job_dir, APP).follow())
-    assert [item for item in items if not isinstance(item, AppSeen)] == [STARTED, one, lost, *stream[2:]]
+    assert [item for item in items if not isinstance(item, (AppSeen, MasterLost))] == [STARTED, one, lost, *stream[2:]]
 
 
 def test_what_a_second_agent_wrote_is_told_after_the_end(cluster: PretendCluster) -> None:
@@ -391,4 +392,4 @@ def test_what_a_second_agent_wrote_is_told_after_the_end(cluster: PretendCluster
 
     site = cluster.site()
     items = list(Scripted(site.resource_manager, site.store, JOB.job_dir, APP).follow())
-    assert [item for item in items if not isinstance(item, AppSeen)] == [STARTED, one, lost, again, GOOD]
+    assert [item for item in items if not isinstance(item, (AppSeen, MasterLost))] == [STARTED, one, lost, again, GOOD]

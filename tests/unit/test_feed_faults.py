@@ -11,8 +11,9 @@ from am.contract.events import JobEnded, Waiting, to_line
 from yarn_submitter.agentdoor import AgentGoneError
 from yarn_submitter.errors import Problem, UnreachableError
 from yarn_submitter.facts import Amount
-from yarn_submitter.feed import AppSeen, Feed, verdict_of
+from yarn_submitter.feed import AppSeen, Feed
 from yarn_submitter.rest import App
+from yarn_submitter.verdicts import verdict_of
 
 JOB_DIR = "/user/me/.yarn-submitter/jobs/20260101t000000-aaaaaa"
 AWAY = UnreachableError(Problem("rm-unreachable", "The ResourceManager does not answer."))
@@ -148,6 +149,17 @@ def test_yarns_word_when_the_agent_left_none(seen, state, code, problem):
     assert (verdict.state, verdict.exit_code, verdict.problem) == (state, code, problem)
     if seen is not None:
         assert seen.diagnostics in (verdict.message, verdict.tail)
+
+
+def test_a_lost_master_has_yarns_words_and_code():
+    """The agent beside a master that dies knows no more than that: the code and the reason are YARN's."""
+    said = (
+        "Application a failed 2 times due to AM Container for b exited with  exitCode: 137\nKilled by external signal"
+    )
+    died = JobEnded(1.0, states.FAILED, 76, "yarn", "am-lost", "the ApplicationMaster on nm died")
+    verdict = follow(Answers(app("FAILED", "FAILED", said)), Written(died))[-1]
+    assert verdict.message == "the ApplicationMaster on nm died: exit code 137, Killed by external signal"
+    assert verdict.tail == said
 
 
 def test_a_timeout_is_told_with_its_limit():

@@ -10,7 +10,7 @@ from am.contract.events import Event, to_line
 from yarn_submitter.cli.console import Console
 from yarn_submitter.cli.eventwords import clock, words
 from yarn_submitter.cli.job_arguments import add_job, site_of
-from yarn_submitter.feed import AppSeen, Item
+from yarn_submitter.feed import AppSeen, Item, MasterLost
 from yarn_submitter.job import find_job
 
 NAME = "events"
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
             continue
         told += 1
         if args.json:
-            console.out(to_line(event))
+            console.out(to_line(event))  # type: ignore[arg-type]  # MasterLost has the same form
             continue
         if day != (day := _day(event)) and not _today(event):
             console.out(day)
@@ -43,9 +43,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _day(event: Event) -> str:
+def _day(event: Event | MasterLost) -> str:
     return time.strftime("%Y-%m-%d", time.localtime(event.time))
 
 
-def _today(event: Event) -> bool:
+def _today(event: Event | MasterLost) -> bool:
     return _day(event) == time.strftime("%Y-%m-%d")

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 from am.contract import events
+from yarn_submitter.feed import MasterLost
 from yarn_submitter.units import bytes_text
+from yarn_submitter.verdicts import yarns_words
 
 
-def words(event: events.Event) -> str:
+def words(event: events.Event | MasterLost) -> str:
     """Return an event in words, one line without a full stop."""
     return " ".join(_WORDS[type(event)](event).split())
 
@@ -23,6 +25,11 @@ def clock(time_s: float) -> str:
 def _agent_started(event: events.AgentStarted) -> str:
     again = f" again, beside ApplicationMaster {event.attempt}" if event.attempt > 1 else ""
     return f"the agent is up{again} on {event.host}"
+
+
+def _master_lost(event: MasterLost) -> str:
+    said = yarns_words(event.said)
+    return f"ApplicationMaster {event.attempt} was lost" + (f": {said}" if said else "")
 
 
 def _exited(event: events.TaskExited) -> str:
@@ -64,6 +71,7 @@ def _attempt(attempt: int) -> str:
 
 
 _WORDS: dict[type, Callable[[Any], str]] = {
+    MasterLost: _master_lost,
     events.AgentStarted: _agent_started,
     events.TaskRegistered: lambda event: f"{event.task} is up on {event.host}{_attempt(event.attempt)}",
     events.GangProbing: lambda _: "all tasks are up and try to reach one another",

@@ -15,7 +15,7 @@ from am.contract.job import split_task
 from yarn_submitter.cli.console import PLAIN, Console, Ink
 from yarn_submitter.cli.eventwords import words
 from yarn_submitter.errors import SubmitterError
-from yarn_submitter.feed import Item
+from yarn_submitter.feed import Item, MasterLost
 from yarn_submitter.job import Job
 from yarn_submitter.livelog import Tail, drain, follow_output
 from yarn_submitter.monitor import JobView, TaskView, apply, begin
@@ -38,7 +38,7 @@ _STEPS = 20  # of a large gang's way to being complete, so many are told
 # What changes many tasks at once; of all else one look at its own task tells what has changed.
 _OF_ALL = (events.AgentStarted, events.GangReleased, JobEnded)
 _NO_ROOM = frozenset(("queue-timeout", "gang-timeout"))  # no command was started: there are no logs to read
-_TOLD = (events.JobRestarting, events.GangReleased, events.HostAvoided)
+_TOLD = (events.JobRestarting, events.GangReleased, events.HostAvoided, MasterLost)
 
 
 class _Talk(NamedTuple):
@@ -207,7 +207,8 @@ class Follower:
         lost = isinstance(item, events.AgentStarted) and item.attempt > 1
         if isinstance(item, _TOLD) or lost or (again and not all_again):
             counted = f" [restart {self._restarts} of {most}]" if getattr(item, "counted", False) and most else ""
-            self._console.say(words(item) + counted)  # type: ignore[arg-type]  # no AppSeen is among them
+            every = "; all tasks start again" if lost and view.stopping is None else ""
+            self._console.say(words(item) + every + counted)  # type: ignore[arg-type]  # no AppSeen is among them
 
     def _phase(self, before: JobView, item: Item) -> None:
         view = self._view

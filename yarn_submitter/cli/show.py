@@ -9,12 +9,14 @@ from collections.abc import Iterator, Sequence
 from am.contract import states
 from am.contract.job import JobPlan, output_dir
 from yarn_submitter.cli.console import Column, Console, Ink, aligned
+from yarn_submitter.cli.eventwords import clock
 from yarn_submitter.cli.job_arguments import add_job, site_of
 from yarn_submitter.job import Job, find_job
 from yarn_submitter.monitor import JobView, TaskView, links, queue_of
 from yarn_submitter.rest import App
 from yarn_submitter.stage import held_back, missing, stage
 from yarn_submitter.units import seconds_text, when_text
+from yarn_submitter.verdicts import yarns_words
 from yarn_submitter.viewjson import document
 
 NAME = "show"
@@ -95,6 +97,7 @@ def _lines(job: Job, view: JobView, source: str, why: Sequence[str], ink: Ink) -
         ("Saved Model Path", plan.saved_model_path),
         ("Output Path", output_dir(plan.job_dir, plan.main_task).rpartition("/")[0]),
         *links(view, plan).items(),
+        *((f"Master {lost.attempt} lost", f"{clock(lost.time)}  {yarns_words(lost.said)}") for lost in view.lost),
         *((f"Avoided {host}", reason) for host, reason in view.avoided.items()),
         ("Run Parameters", "; ".join(f"{role.name} x{role.instances}: {role.command}" for role in plan.roles)),
     ]

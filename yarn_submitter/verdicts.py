@@ -1,0 +1,101 @@
+"""How a job ended, where its agent could not know or say it: the ResourceManager's word. Pure but for the clock."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import replace
+
+from am.contract import states
+from am.contract.events import JobEnded
+from yarn_submitter.rest import App
+from yarn_submitter.units import seconds_text, when_text
+
+_CODE = re.compile(r"exitCode: (-?\d+)")
+_DATE = re.compile(r"^\[[^\]]*\]\s*")
+_HEADING = "Failing this attempt.Diagnostics: "
+_NOTHING_NEW = re.compile(
+    r"exitCode:|Container (killed on request|exited with)|For more detailed|^[. ]*Failing the app"
+)
+_AM_STOPPED = "am-stopped"  # the agent's word when YARN told its master to go,
+_AM_LOST = "am-lost"  # when its master died,
+_TASK_STOPPED = "executor-lost"  # and when YARN stopped a task
+_STOP_CODES = (137, 143)  # what SIGKILL and SIGTERM leave
+_OUT_OF_TIME = "exceeded the lifetime"  # RMAppLifetimeMonitor's
+_NO_AGENT = "Application driver "  # Skein's words when the agent ended without finishing the application
+
+
+def verdict_of(app: App | None) -> JobEnded:
+    """Return the verdict on a job whose agent left none, from the ResourceManager's word."""
+    if app is None:
+        sentence = "The ResourceManager does not know the application and the job left no verdict."
+        return JobEnded(time.time(), states.FAILED, 76, "yarn", "application-lost", sentence)
+    if _out_of_time(app):
+        sentence = f"The job ran longer than its timeout in YARN{_limit(app)}."
+        return JobEnded(app.finished_s, states.KILLED, 75, "yarn", "yarn-timeout", sentence, tail=app.diagnostics)
+    if "KILLED" in (app.state, app.final_status):
+        sentence = "The application was killed through YARN."
+        return JobEnded(app.finished_s, states.KILLED, 137, "yarn", "killed-by-yarn", sentence, tail=app.diagnostics)
+    if app.state == "FINISHED" and app.final_status == "SUCCEEDED":
+        return JobEnded(app.finished_s, states.SUCCEEDED, 0, "yarn", "", app.diagnostics)
+    if app.state == "FINISHED" and _NO_AGENT not in app.diagnostics:
+        sentence = "The job failed, and its own record of that did not reach the store; YARN has the reason."
+        return JobEnded(app.finished_s, states.FAILED, 76, "yarn", "verdict-missing", sentence, tail=app.diagnostics)
+    sentence = "The job's agent ended without a verdict: its ApplicationMaster was lost or could not start."
+    return JobEnded(app.finished_s, states.FAILED, 76, "yarn", "agent-lost", sentence, tail=app.diagnostics)
+
+
+def _limit(app: App) -> str:
+    """Return when an application was to end, and who may have said so."""
+    who = "(`job timeout`, or its queue's longest lifetime)"
+    if not app.expires_s:
+        return f" {who}"
+    after = seconds_text(app.expires_s - app.started_s)
+    return f": it had until {when_text(app.expires_s)}, {after} after its submission {who}"
+
+
+def _out_of_time(app: App) -> bool:
+    return app.state == "KILLED" and _OUT_OF_TIME in app.diagnostics
+
+
+def doubtful(verdict: JobEnded) -> bool:
+    """Return whether a verdict may be no more than what the loss of the ApplicationMaster looked like.
+
+    When YARN loses the master, with its node, it stops everything of the job; an agent that still lives sees only that.
+    """
+    stopped = verdict.exit_code in _STOP_CODES or verdict.problem == _TASK_STOPPED
+    return (verdict.state == states.FAILED and stopped) or of_master(verdict)
+
+
+def of_master(verdict: JobEnded) -> bool:
+    """Return whether an agent says that its master is gone: YARN, which ends the application then, knows why."""
+    return verdict.problem in (_AM_STOPPED, _AM_LOST)
+
+
+def with_yarn(verdict: JobEnded, app: App | None) -> JobEnded:
+    """Return the verdict, corrected when YARN says FAILED or out of time: else KILLED is what somebody wanted."""
+    if not doubtful(verdict) or app is None:
+        return verdict
+    if _out_of_time(app):
+        return replace(verdict_of(app), time=verdict.time)
+    if app.state != "FAILED":
+        return verdict
+    who = verdict.message if verdict.problem == _AM_LOST else "the ApplicationMaster was lost"
+    said = yarns_words(app.diagnostics)
+    return replace(
+        verdict,
+        state=states.FAILED,
+        exit_code=76,
+        origin="yarn",
+        problem=_AM_LOST,
+        message=f"{who}: {said}" if said else who,
+        task="",
+        tail=app.diagnostics,
+    )
+
+
+def yarns_words(said: str) -> str:
+    """Return what YARN says of an ApplicationMaster's end, short: `exit code 137, Killed by external signal`."""
+    lines = [_DATE.sub("", line.strip().removeprefix(_HEADING)).strip().rstrip(".") for line in said.splitlines()]
+    told = [line for line in lines if line and not _NOTHING_NEW.search(line)]
+    return ", ".join([f"exit code {code}" for code in _CODE.findall(said)[:1]] + told[:2])
