@@ -162,8 +162,7 @@ class SimulatedSession(Session):
                 print(leave, file=sys.stderr)
         finally:
             self._reporter.close()
-            for part in (self._reporter, self._reporter._beats):  # noqa: SLF001 - a process that ends closes its connections
-                link = getattr(part, "_link", None)
+            for link in (self._reporter._shared, self._reporter._own):  # noqa: SLF001 - a process that ends closes them
                 if link is not None:
                     link.close()
             self._crowd.saw("left")

@@ -53,7 +53,7 @@ class Desk:
         if task is not None:
             self._job.heard(task.name)
             task = self._register_again(task, asked)
-            return wire.Registered(task.index, task.attempt, self._job.application_id)
+            return self._introduced(task)
         if self._job.snapshot.stopping is not None or self._job.snapshot.verdict is not None:
             raise Refusal(410, "job-ended", "the job has ended")
         if asked.role not in {role.name for role in self._job.plan.roles}:
@@ -71,7 +71,12 @@ class Desk:
             self._job.placing.ask(asked.role)
             raise Refusal(409, "host-avoided", f"tasks failed on {asked.host} again and again")
         task = self._registered(self._job.snapshot.tasks[task_name(asked.role, index)], asked)
-        return wire.Registered(index, task.attempt, self._job.application_id)
+        return self._introduced(task)
+
+    def _introduced(self, task: snapshot.Task) -> wire.Registered:
+        order = policy.order(self._job.plan, self._job.snapshot, task)
+        waiting = order.order_id if order.order == wire.WAIT else -1
+        return wire.Registered(task.index, task.attempt, self._job.application_id, waiting)
 
     def _registered(self, task: snapshot.Task, asked: wire.Register) -> snapshot.Task:
         log_url = f"http://{asked.node_http}/node/containerlogs/{asked.container_id}/{asked.user}"

@@ -33,6 +33,8 @@ _LOST = {
     "disks-failed": "was stopped by YARN because all disks of its node are full or broken",
 }
 _SAID_BY_YARN = frozenset(fault.name for fault in faults.STATUSES.values())
+# A node does not know why the ResourceManager takes a container back.
+_TAKEN_BACK = faults.STATUSES[-106].name
 
 
 def yarn_end(code: int | None, *, registered: bool) -> tuple[str, int]:
@@ -108,9 +110,12 @@ def _lost(exit_: TaskExited) -> str:
         return f"ended before its executor could register{known}: {said}"
     if exit_.problem in _LOST:
         said, _, more = exit_.tail.partition("\n")
+        lost = _LOST[exit_.problem]
         if said not in _SAID_BY_YARN:
-            return f"{_LOST[exit_.problem]}: {_reason(exit_.tail)}"
-        return f"{_LOST[exit_.problem]}: {_reason(more)}" if more.strip() else _LOST[exit_.problem]
+            return f"{lost}: {_reason(exit_.tail)}"
+        if said == _TAKEN_BACK:
+            lost += ", or its node went out of service"
+        return f"{lost}: {_reason(more)}" if more.strip() else lost
     stopped = exit_.witness == EXECUTOR or exit_.problem == "container-stopped"
     return f"{'was stopped by YARN' if stopped else 'was lost without a word from its executor'}: {_reason(exit_.tail)}"
 

@@ -80,11 +80,19 @@ class Register:
 
 @dataclasses.dataclass(frozen=True)
 class Registered:
-    """The task that this container is."""
+    """The task that this container is.
+
+    Attributes:
+        index: Of the task in its role.
+        attempt: Of the task.
+        application_id: YARN's.
+        order_id: Of the order of the moment when that is to wait: no beat needs to ask for it. -1: ask.
+    """
 
     index: int
     attempt: int
     application_id: str
+    order_id: int = -1
 
 
 @dataclasses.dataclass(frozen=True)

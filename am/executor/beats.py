@@ -18,6 +18,7 @@ MAX_PAUSE_S = 1.0
 PROGRESS_S = 2.0
 START_S = 0.25  # most commands run by then, and their pid goes with the next beat
 FETCH_S = 1.0
+REPORT_S = 1.0  # most commands end so soon after they were told to
 
 
 class AgentGoneError(Exception):
@@ -28,8 +29,9 @@ class Beats:
     """Beats until `close`, a refusal or a silence.
 
     Args:
-        link: For this thread alone.
+        link: To the agent; held while a beat is, else free for reports.
         container_id: Who we are.
+        order_id: Of the newest order that is known.
         limits_s: (silence, call) of the job's limits.
         on_orders: Called with each newer order.
         on_end: Called once, with a sentence and whether the agent sent us away (else it was silent).
@@ -39,12 +41,14 @@ class Beats:
         self,
         link: AgentLink,
         container_id: str,
+        order_id: int,
         limits_s: typing.Tuple[float, float],
         on_orders: typing.Callable[[wire.Orders], None],
         on_end: typing.Callable[[str, bool], None],
     ) -> None:
         self._link = link
         self._container_id = container_id
+        self._order_id = order_id
         self._silence_s, self._call_s = limits_s
         self._hold_s = min(wire.MAX_HOLD_S, self._silence_s / 3) if self._silence_s else wire.MAX_HOLD_S
         self._on_orders = on_orders
@@ -69,6 +73,10 @@ class Beats:
         """From now on send how many bytes were carried, every few seconds."""
         self._moved = moved
 
+    def go_on(self) -> None:
+        """Beat at once: what the last order asked for is done."""
+        self._wake.set()
+
     def tell_over(self) -> None:
         """From now on no command runs and nothing is carried."""
         self._pid = 0
@@ -80,14 +88,13 @@ class Beats:
         self._wake.set()
 
     def _run(self) -> None:
-        order_id = -1
         heard = time.monotonic()
         failures = 0
         while not self._closed:
             began = time.monotonic()
-            wait_s = 0.0 if order_id < 0 else self._held_s()
+            wait_s = 0.0 if self._order_id < 0 else self._held_s()
             try:
-                orders = self._beat(order_id, wait_s, heard)
+                orders = self._beat(wait_s, heard)
             except (LinkDownError, RefusedError) as error:
                 if isinstance(error, RefusedError) and error.status in GONE:
                     self._on_end(f"Leaving: {error}.", True)
@@ -101,25 +108,32 @@ class Beats:
                 self._pause(backoff_s(failures))
                 continue
             heard, failures = time.monotonic(), 0
-            if orders.order_id != order_id:
-                order_id = orders.order_id
+            if orders.order_id != self._order_id:
+                self._order_id = orders.order_id
                 self._starting = orders.order == wire.START and not self._pid
                 self._on_orders(orders)
-                self._pause(START_S if self._starting else orders.beat_s)
+                self._pause(self._following_s(orders))
             elif orders.beat_s or wait_s == 0.0 or heard - began < wait_s / 2:
                 self._pause(orders.beat_s or MAX_PAUSE_S)
+
+    def _following_s(self, orders: wire.Orders) -> float:
+        """Return when to beat after a new order: what it makes us tell goes by the same connection until then."""
+        if self._starting:
+            return START_S
+        return max(orders.beat_s, REPORT_S) if orders.order in (wire.STOP, wire.AGAIN) else orders.beat_s
 
     def _held_s(self) -> float:
         if self._starting:  # a checkpoint is being fetched: the beat with the pid must not wait long behind this one
             return min(self._hold_s, FETCH_S)
         return min(self._hold_s, PROGRESS_S) if self._moved else self._hold_s
 
-    def _beat(self, order_id: int, wait_s: float, heard: float) -> wire.Orders:
+    def _beat(self, wait_s: float, heard: float) -> wire.Orders:
         timeout_s = wait_s + self._call_s
         if self._silence_s:
             timeout_s = max(0.1, min(timeout_s, heard + self._silence_s - time.monotonic()))
-        beat = wire.Beat(self._container_id, order_id, wait_s, self._pid, self._moved() if self._moved else 0)
-        return self._link.call("/beat", beat, wire.Orders, timeout_s)
+        beat = wire.Beat(self._container_id, self._order_id, wait_s, self._pid, self._moved() if self._moved else 0)
+        with self._link.free:
+            return self._link.call("/beat", beat, wire.Orders, timeout_s)
 
     def _pause(self, seconds: float) -> None:
         if seconds:

@@ -6,6 +6,7 @@ import http.client
 import json
 import socket
 import ssl
+import threading
 import time
 import typing
 
@@ -51,13 +52,16 @@ def pinned_context(certificate_file: str) -> ssl.SSLContext:
 
 
 class AgentLink:
-    """One kept connection to the agent, made again when it drops. For one thread.
+    """One kept connection to the agent, made again when it drops. For one thread at a time.
 
     Args:
         host: Where the agent runs.
         ports: It listens on one of them; another job's agent may listen on another one.
         context: From `pinned_context`.
         token: The executors' token.
+
+    Attributes:
+        free: Taken by the thread that calls, where there are several.
     """
 
     def __init__(self, host: str, ports: typing.Sequence[int], context: ssl.SSLContext, token: str) -> None:
@@ -66,6 +70,7 @@ class AgentLink:
         self._context = context
         self._token = token
         self._connection: typing.Optional[http.client.HTTPConnection] = None
+        self.free = threading.Lock()
 
     def connect(self, timeout_s: float) -> None:
         """Connect to the first port where the job's agent answers, the last good one first; no-op when connected.

@@ -12,7 +12,7 @@ from am.executor.beats import GONE, AgentGoneError, Beats, persist
 from am.executor.environment import Task
 from am.executor.happenings import CODE_BUG, CODE_LOST, BeatsOver, Leave, Tried, say
 from am.executor.inbox import Inbox
-from am.executor.link import AgentLink, RefusedError, pinned_context
+from am.executor.link import AgentLink, LinkDownError, RefusedError, pinned_context
 from am.executor.ports import other_addresses, published_host
 from am.executor.preparation import Place
 
@@ -37,7 +37,8 @@ class Reporter:
         self._inbox = inbox
         self._context = pinned_context(place.certificate)
         self._container_id = place.environment.get("CONTAINER_ID", "")
-        self._link: typing.Optional[AgentLink] = None
+        self._shared: typing.Optional[AgentLink] = None  # with the beats
+        self._own: typing.Optional[AgentLink] = None  # for reports while a beat is held
         self._me: typing.Optional[wire.Register] = None
         self._beats: typing.Optional[Beats] = None
         self._attempt = 0
@@ -53,10 +54,12 @@ class Reporter:
             Leave: There is no agent, or it does not want us.
         """
         limits, ports = self._plan.limits, (port,) if port else ()
-        if self._me is None or self._link is None or self._beats is None:
+        if self._me is None or self._beats is None:
             return self._register_first(ports, probe_port)
         self._me = dataclasses.replace(self._me, ports=ports, probe_port=probe_port, attempt=self._attempt)
-        return self._register(self._link, self._me, (limits.silence_s, limits.call_s))
+        task, _ = self._register(self._me, (limits.silence_s, limits.call_s))
+        self._beats.go_on()
+        return task
 
     def _register_first(self, ports: typing.Tuple[int, ...], probe_port: int) -> Task:
         plan, place = self._plan, self._place
@@ -64,12 +67,12 @@ class Reporter:
         limits_s = (plan.limits.registration_s, plan.limits.call_s)
         self._persist(link.connect, limits_s)
         self._me = self._introduction(link.local_address(), ports, probe_port)
-        task = self._register(link, self._me, limits_s)
-        # The kept connection becomes the beats'; reports make one of their own when they are needed.
-        self._link = AgentLink(place.agent_host, link.ports, self._context, place.token)
+        self._shared, self._own = link, AgentLink(place.agent_host, link.ports, self._context, place.token)
+        task, order_id = self._register(self._me, limits_s)
         self._beats = Beats(
             link,
             self._container_id,
+            order_id,
             (plan.limits.silence_s, plan.limits.call_s),
             self._inbox.put,
             lambda sentence, sent_away: self._inbox.put(BeatsOver(sentence, sent_away)),
@@ -124,10 +127,11 @@ class Reporter:
             addresses=other_addresses(host, local_address),
         )
 
-    def _register(self, link: AgentLink, me: wire.Register, limits_s: typing.Tuple[float, float]) -> Task:
-        found = self._persist(lambda call_s: link.call("/register", me, wire.Registered, call_s), limits_s)
+    def _register(self, me: wire.Register, limits_s: typing.Tuple[float, float]) -> typing.Tuple[Task, int]:
+        """Register; return the task, and the order that is known with it."""
+        found = self._persist(lambda call_s: self._call("/register", me, wire.Registered, call_s), limits_s)
         self._attempt = found.attempt
-        return Task(me.role, found.index, found.attempt, found.application_id)
+        return Task(me.role, found.index, found.attempt, found.application_id), found.order_id
 
     def _persist(self, call: typing.Callable[[float], T], limits_s: typing.Tuple[float, float]) -> T:
         try:
@@ -137,14 +141,31 @@ class Reporter:
         except RefusedError as error:
             raise Leave(0 if error.status in GONE else CODE_BUG, f"Not registered: {error}.") from error
 
+    def _call(self, path: str, message: typing.Any, kind: typing.Type[T], timeout_s: float) -> T:
+        """Ask by the connection that there is; by another one while that holds a beat.
+
+        Raises:
+            LinkDownError: No answer.
+            RefusedError: The agent said no.
+        """
+        shared, own = self._shared, self._own
+        if shared is None or own is None:
+            raise LinkDownError("there is no agent yet")
+        if not shared.free.acquire(blocking=False):
+            return own.call(path, message, kind, timeout_s)
+        try:
+            return shared.call(path, message, kind, timeout_s)
+        finally:
+            shared.free.release()
+
     def _tell(self, path: str, message: typing.Any) -> wire.Ack:
         """Tell the agent something; an agent that is gone is told nothing."""
-        link, limits = self._link, self._plan.limits
-        if link is None:
+        limits = self._plan.limits
+        if self._shared is None:
             return wire.Ack()
         try:
             return persist(
-                lambda call_s: link.call(path, message, wire.Ack, call_s),
+                lambda call_s: self._call(path, message, wire.Ack, call_s),
                 (limits.silence_s, limits.call_s),
                 lambda: self._inbox.signalled,
             )

@@ -11,7 +11,7 @@ ALL = (
     wire.Register(
         "worker", "container_1", "n2", "n2:8042", "alice", (40010, 40011), 4711, 1.5, 40012, ("10.0.0.2",), 1
     ),
-    wire.Registered(3, 2, "application_1_0001"),
+    wire.Registered(3, 2, "application_1_0001", 1),
     wire.Beat("container_1", 7, 20.5, 4712, 4096),
     wire.Orders(8, wire.STOP, {"worker": ("n2:40010",), "ps": ("n1:1", "n2:2")}, 30.5, 600.5, 5.5),
     wire.Probed("container_1", 8, {"ps:0": "10.0.0.1"}, {"worker:2": "Connection refused"}),
