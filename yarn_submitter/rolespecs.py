@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from am.contract.job import IGNORE, STARTS, TOGETHER
+from yarn_submitter.commands import check_command
 from yarn_submitter.frameworks import (
     FRAMEWORK,
     check_counts,
@@ -96,6 +97,8 @@ class RoleReader:
         tensorboard = self.tensorboard()
         if not found and not tensorboard:
             self.faults.add("no-roles", "The job has no task.", "", "give --num_workers or --role")
+            for name, role in texts.items():  # whoever gives them tasks hears of the other faults, too
+                self.role(name, role, all_faults=True)
         places = {name: texts[name].texts["depends_on"][0] for name, role in found.items() if role.depends_on}
         depends_on = {name: role.depends_on for name, role in found.items()}
         unsure = dict.fromkeys(endless_roles(self.rules), "runs until the job ends")
@@ -109,8 +112,8 @@ class RoleReader:
         order = [*(name for name in _ROLE_ORDER if name in found), *(name for name in found if name not in _ROLE_ORDER)]
         return tuple(found[name] for name in order), tensorboard
 
-    def role(self, name: str, role: RoleTexts) -> RoleSpec:
-        """Return one role from its texts."""
+    def role(self, name: str, role: RoleTexts, *, all_faults: bool = False) -> RoleSpec:
+        """Return one role from its texts, which count for nothing when it has no task but for `all_faults`."""
         texts, faults = role.texts, self.faults
         own = own_options(name) if name in OPTION_ROLES and not role.by_role else {}
         default = "1" if name == "worker" or role.in_file else "0"
@@ -118,7 +121,7 @@ class RoleReader:
         min_instances, instances = read_instances(count, faults)
         if not own:
             self.check_name(name, role.place)
-        if instances == 0:
+        if instances == 0 and not all_faults:
             return RoleSpec(name, 0, Ask(0), "")
         needed = {**texts}
         if "profile" in self.options.given and "resources" not in texts:
@@ -154,6 +157,8 @@ class RoleReader:
             read_order(texts.get("depends_on", []), faults),
         )
         check_role(self.rules, found, count, texts["start"][0] if "start" in texts else count, faults)
+        for command in texts.get("launch_cmd", [])[:1]:
+            check_command(name, command, faults)
         return found
 
     def profile(self) -> list[Given]:

@@ -12,6 +12,11 @@ _AMOUNT = re.compile(r"([0-9]+)\s*([A-Za-z]*)\Z", re.ASCII)
 _FRACTION = re.compile(r"([0-9]{1,6}\.[0-9]{1,6})\s*[gG]\Z", re.ASCII)
 _UNITS_MIB = {"m": 1, "g": 1024}
 _ALIASES = {"gpu": "yarn.io/gpu", "fpga": "yarn.io/fpga"}
+_KNOWN = ("memory", "vcores", "gpu", "fpga", "memory-mb")
+_OTHER_NAMES = {
+    **dict.fromkeys(("cpu", "cpus", "core", "cores", "vcpu", "vcpus"), "vcores"),
+    **dict.fromkeys(("mem", "ram"), "memory"),
+}
 _DURATION = re.compile(r"(?:[0-9]+\s*[dhms]\s*)+\Z")
 _SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _MOST = 2**31 - 1
@@ -83,8 +88,9 @@ def _read_pair(pair: str) -> tuple[str, int]:
         raise ValueError(
             f"{shown} is not of the form key=amount; write {f'memory={key}' if known else f'for example {FORM}'}"
         )
-    if key.lower() == "memory" != key:
-        raise ValueError(f"{shown} has its key in capitals; write memory={amount_text[:_SHOWN]}")
+    meant = _meant(key)
+    if meant:
+        raise ValueError(f"{shown} names no resource; did you mean {meant}={amount_text[:_SHOWN]}?")
     amount = _AMOUNT.match(amount_text)
     if not amount:
         raise ValueError(f"{shown} has no whole number; write {_instead(key, amount_text)}")
@@ -103,6 +109,16 @@ def _read_pair(pair: str) -> tuple[str, int]:
     if number > _MOST:
         raise ValueError(f"{shown} is more than any cluster has")
     return ("vcores" if key.lower() == "vcores" else _ALIASES.get(key, key)), number
+
+
+def _meant(key: str) -> str:
+    """Return the resource whose name `key` nearly is; empty for ours, and for what only a cluster may know."""
+    word = key.lower()
+    if key in _KNOWN or word in ("memory-mb", "vcores") or "/" in key:
+        return ""
+    from difflib import get_close_matches
+
+    return _OTHER_NAMES.get(word) or next(iter(get_close_matches(word, _KNOWN, n=1, cutoff=0.8)), "")
 
 
 def _instead(key: str, amount: str) -> str:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from language_world import faults, make_files
 
+from yarn_submitter.load import load
+
 D = ["--name", "digits", "--input_path", "hdfs:///d"]
 M = ["--worker_resources", "memory=4G"]
 C = ["--worker_launch_cmd", "python train.py"]
@@ -143,3 +145,38 @@ def test_a_secret_in_both_is_not_repeated() -> None:
     found = faults(*C, "--secret", "TOKEN=@key", yaml=text)
     assert [problem.id for problem in found] == ["option-in-both"]
     assert "hunter2" not in found[0].text()
+
+
+def warned(*words: str) -> tuple[str, ...]:
+    """Return what a job that can be read is warned of."""
+    return load(["--name", "x", "--framework", "generic", "--input_path", "", *words])[1].warnings
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("train --data %input_pth%", "role a (--role_cmd): %input_pth% stays as it is; did you mean %input_path%?"),
+        ("train %INPUT_PATH%", "did you mean %input_path%?"),
+        ("date +%Y%m%d_%input_path%", ""),
+        (
+            "echo it's",
+            'role a (--role_cmd): bash will find a quote that is never closed, letter 8 of the command: "\'s"',
+        ),
+        ("echo \"it's\" # don't", ""),
+        ('echo "$(date "+%Y")" \\" $\'it\\\'s\'', ""),
+        ('echo "a', "letter 6"),
+        ("cat <<END\nit's\nEND", ""),
+    ],
+)
+def test_a_command_that_bash_will_not_like(command: str, expected: str) -> None:
+    """A warning, for bash has the last word: what is nearly a placeholder, which quote is never closed."""
+    said = warned("--role", "a:instances=1,memory=1G", "--role_cmd", f"a={command}")
+    assert [expected in line for line in said] == [True] * bool(expected), said
+
+
+def test_a_role_without_tasks_hides_nothing() -> None:
+    """A job that is refused for want of tasks hears of the other faults of its roles; beside others it is left out."""
+    empty = ["--role", "b:instances=0,memory=1,cpu=2"]
+    found = faults("--name", "x", "--framework", "generic", *empty)
+    assert [problem.id for problem in found] == ["role-incomplete", "resources-form", "no-roles"]
+    assert warned("--role", "a:instances=1,memory=1G", "--role_cmd", "a=x", *empty) == ()
