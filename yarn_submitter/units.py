@@ -90,7 +90,7 @@ def _read_pair(pair: str) -> tuple[str, int]:
         )
     meant = _meant(key)
     if meant:
-        raise ValueError(f"{shown} names no resource; did you mean {meant}={amount_text[:_SHOWN]}?")
+        raise ValueError(f"{shown} names no resource; write {meant}={amount_text[:_SHOWN]}")
     amount = _AMOUNT.match(amount_text)
     if not amount:
         raise ValueError(f"{shown} has no whole number; write {_instead(key, amount_text)}")
