@@ -73,7 +73,7 @@ def torch_python() -> Path:
     with locked(_directory()):
         if not _imports(python, "torch, sklearn"):
             if not _imports(Path(SYSTEM_PYTHON), "torch, ensurepip"):
-                _install(*TORCH_PACKAGES)
+                install(*TORCH_PACKAGES)
             _run(SYSTEM_PYTHON, "-m", "venv", "--clear", "--system-site-packages", str(python.parent.parent))
             _pip(python, *BESIDE_TORCH)
     return python
@@ -87,7 +87,7 @@ def horovod_python() -> Path:
     with locked(_directory()):
         if not _imports(python, "horovod.torch"):
             if not list(wheels.glob("horovod-*.whl")):
-                _install(*HOROVOD_PACKAGES)
+                install(*HOROVOD_PACKAGES)
                 _pip(python, "wheel")
                 wheel = ("wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(wheels), HOROVOD)
                 _run(str(python), "-m", "pip", *wheel, environment=HOROVOD_BUILD)
@@ -108,7 +108,7 @@ def _imports(python: Path, modules: str) -> bool:
     return python.exists() and subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-def _install(*packages: str) -> None:
+def install(*packages: str) -> None:
     """Install packages of Debian; who may not do that is told what is missing."""
     wanted = f"apt-get install --no-install-recommends {' '.join(packages)}"
     if shutil.which("apt-get") is None:

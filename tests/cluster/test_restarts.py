@@ -110,10 +110,10 @@ def test_a_port_that_was_taken(typist: Typist, tmp_path: Path) -> None:
     assert attempts(typist, "thief") == {"w:0": [(1, "FAILED"), (2, "SUCCEEDED")]}
 
 
-def running_once(typist: Typist, name: str, *words: str) -> Running:
+def running_once(typist: Typist, name: str, *words: str, memory: str = "128M") -> Running:
     """Start a job whose first attempt waits to be killed and whose second one succeeds; its start is recorded."""
     command = "echo up $ATTEMPT; [ $ATTEMPT = 2 ] || read -r _ < <(sleep 300)"
-    running = typist.start(*workers(name, command, *words, count=1))
+    running = typist.start(*workers(name, command, *words, count=1, memory=memory))
     job_id = running.wait_line("submitted ").rpartition(", id ")[2].strip()
     running.wait_line("[w:0] up 1")
     site = site_of(typist.sandbox)
@@ -205,6 +205,37 @@ def test_an_elastic_role_starts_with_what_there_is(typist: Typist) -> None:
     assert ended.code == 0, ended.err
     (line,) = [line for line in ended.out.splitlines() if line.startswith("[w:0] ")]
     assert 2 <= int(line.split()[-1]) < 12
+
+
+def test_an_elastic_role_whose_tasks_are_lost(typist: Typist, tmp_path: Path) -> None:
+    """One of its workers comes back alone; worker 0, at which they all meet, with everybody."""
+    may_end = tmp_path / "may-end"
+    command = f"echo $PPID > {tmp_path}/new.$RANK; mv {tmp_path}/new.$RANK {tmp_path}/$RANK.$ATTEMPT"
+    command += f"; until [ -e {may_end} ]; do sleep 0.2; done"
+    words = ["run", "--name", "elastic-lost", "--framework", "pytorch", "--input_path", "", "--num_workers", "2:3"]
+    running = typist.start(*words, "--worker_resources", "memory=256M", "--worker_launch_cmd", command)
+
+    def executor(rank: int, attempt: int) -> int:
+        path = tmp_path / f"{rank}.{attempt}"
+        until(f"{path.name} runs", path.exists, 60)
+        return int(path.read_text())
+
+    executors = [executor(rank, 1) for rank in range(3)]
+    os.kill(executors[1], signal.SIGKILL)
+    executor(1, 2)
+    os.kill(executors[0], signal.SIGKILL)
+    for rank, attempt in ((0, 2), (1, 3), (2, 2)):
+        executor(rank, attempt)
+    may_end.touch()
+    ended = running.end(60)
+    assert ended.code == 0, ended.err
+    assert "worker:1 starts again in a new container (attempt 2): " in ended.err
+    assert "every task starts again (round 2): worker:0 on " in ended.err
+    assert attempts(typist, "elastic-lost") == {
+        "worker:0": [(1, "FAILED"), (2, "SUCCEEDED")],
+        "worker:1": [(1, "FAILED"), (2, "KILLED"), (3, "SUCCEEDED")],
+        "worker:2": [(1, "KILLED"), (2, "SUCCEEDED")],
+    }
 
 
 def test_roles_that_wait_for_others(typist: Typist) -> None:
