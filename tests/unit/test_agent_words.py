@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from fakes import plan, role
 
-from am.agent import words
+from am.agent import faults, words
 from am.agent.snapshot import Task
 from am.contract.events import JobEnded, TaskExited
 
@@ -61,6 +61,13 @@ def test_an_exit_code_in_words(code: int, said: str) -> None:
             "yarn",
             "it was preempted\nContainer preempted by scheduler",
             "worker:1 on h1 was preempted by YARN for another queue or job: Container preempted by scheduler",
+        ),
+        (
+            137,
+            "preempted",
+            "yarn",
+            f"{faults.STATUSES[-106].name}\nwhy",
+            "worker:1 on h1 was preempted by YARN for another queue or job, or its node went out of service: why",
         ),
         (
             137,
