@@ -252,12 +252,16 @@ def _succeeded(plan: JobPlan, snapshot: Snapshot) -> bool:
 
 
 def _held_up(plan: JobPlan, snapshot: Snapshot) -> bool:
-    """Return whether the job's success waits for a task; not for one of an elastic role that never came up."""
+    """Return whether the job's success waits for a task.
+
+    It does not for one of an elastic role that has no container, the first time or again: the others have shared its
+    work among them.
+    """
     if not snapshot.holding or not snapshot.topology or not snapshot.lacking:
         return bool(snapshot.holding)
     elastic = {role.name for role in plan.roles if role.min_instances}
-    never = sum(task.lacking and task.tracked for task in snapshot.tasks.values() if task.role in elastic)
-    return snapshot.holding > never
+    needless = sum(task.lacking and task.tracked for task in snapshot.tasks.values() if task.role in elastic)
+    return snapshot.holding > needless
 
 
 def _all_forgiven_failed(plan: JobPlan, snapshot: Snapshot, now_s: float) -> tuple[Decision, ...]:

@@ -68,15 +68,13 @@ def _choice(plan: JobPlan, snapshot: Snapshot, task: Task, exit_: TaskExited) ->
         return job.RESTART_JOB if snapshot.meetings < RENDEZVOUS_TRIES else job.FATAL
     if not fault.retry:
         return job.FATAL
-    # Its peers meet at the main task: at another address they would not find it.
-    meeting = bool(role.min_instances) and task.name == plan.main_task
     if fault.counted:
-        cell = job.RESTART_JOB if meeting and role.on_failure == job.RESTART_TASK else role.on_failure
+        cell = job.RESTART_JOB if task.meeting and role.on_failure == job.RESTART_TASK else role.on_failure
         return cell if snapshot.restarts < plan.max_restarts else job.FATAL
     if not ran(snapshot, task) or exit_.problem in BEFORE_THE_COMMAND:
         few = task.early + task.misfit < NEVER_UP_TRIES and snapshot.free_restarts < FREE_RESTARTS
         return job.RESTART_TASK if few else job.FATAL
-    cell = job.RESTART_JOB if meeting and role.on_loss == job.RESTART_TASK else role.on_loss
+    cell = job.RESTART_JOB if task.meeting and role.on_loss == job.RESTART_TASK else role.on_loss
     return cell if snapshot.free_restarts < FREE_RESTARTS else job.FATAL
 
 

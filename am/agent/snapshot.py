@@ -24,7 +24,7 @@ if typing.TYPE_CHECKING:
     from collections.abc import Mapping
 
     from am.contract.events import JobEnded, JobStopping, TaskExited, TaskUploaded, Waiting
-    from am.contract.job import JobPlan
+    from am.contract.job import JobPlan, RolePlan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Task:
         forgiven: Its program's failure does not fail the job (`on_failure: ignore`).
         spared: Nor does its loss to the cluster (`on_loss: ignore`).
         alone: Its command does not wait for the gang (`start: first-come`).
+        meeting: Its peers meet at it: at another address they would not find it.
         lone: Its peers go on without it while it starts again (`on_loss: restart-task`).
         attempt: Counted from 1.
         early: How many attempts in a row failed before their command ran; what YARN took back is not among them.
@@ -64,6 +65,7 @@ class Task:
     forgiven: bool = False
     spared: bool = False
     alone: bool = False
+    meeting: bool = False
     lone: bool = False
     attempt: int = 1
     early: int = 0
@@ -227,18 +229,25 @@ class Snapshot:
 def start(plan: JobPlan) -> Snapshot:
     """Return the job before anything happened. When no role is tracked, every role is: something must decide."""
     none_tracked = not any(role.tracked and role.instances for role in plan.roles)
-    tasks = {
-        task_name(role.name, index): Task(
-            name=task_name(role.name, index),
-            role=role.name,
-            index=index,
-            tracked=role.tracked or none_tracked,
-            forgiven=role.on_failure == IGNORE,
-            spared=role.on_loss == IGNORE,
-            alone=role.start == FIRST_COME,
-            lone=role.on_loss == RESTART_TASK,
-        )
-        for role in plan.roles
-        for index in range(role.instances)
-    }
-    return Snapshot(tasks=tasks, holding=sum(task.holds_success for task in tasks.values()), lacking=len(tasks))
+    tasks = [_task(plan, role, index, none_tracked) for role in plan.roles for index in range(role.instances)]
+    return Snapshot(
+        tasks={task.name: task for task in tasks},
+        holding=sum(task.holds_success for task in tasks),
+        lacking=len(tasks),
+    )
+
+
+def _task(plan: JobPlan, role: RolePlan, index: int, none_tracked: bool) -> Task:
+    name = task_name(role.name, index)
+    meeting = bool(role.min_instances) and name == plan.main_task
+    return Task(
+        name=name,
+        role=role.name,
+        index=index,
+        tracked=role.tracked or none_tracked,
+        forgiven=role.on_failure == IGNORE,
+        spared=role.on_loss == IGNORE,
+        alone=role.start == FIRST_COME,
+        meeting=meeting,
+        lone=role.on_loss == RESTART_TASK and not meeting,
+    )

@@ -13,6 +13,7 @@ from am.agent import fold, policy, snapshot
 from am.agent.acts import event_of
 from am.agent.gang import GiveBack, ProbeGang, ReleaseGang
 from am.agent.policy import StopJob
+from am.agent.recovery import RestartTask
 from am.agent.signs import Signs
 from am.contract import wire
 from am.contract.events import (
@@ -86,6 +87,15 @@ def test_a_job_that_goes_on_with_another_master_is_complete_without_what_has_end
     _, now = step(which, now, 100.0)
     (action,), _ = step(which, fold.apply(now, up("worker:0", 2, "z")), 101.0)
     assert isinstance(action, ReleaseGang)
+
+
+def test_an_elastic_job_meets_again_where_its_main_task_is():
+    """Another master starts the main task again though it had succeeded: its peers meet at its address."""
+    which = plan(dataclasses.replace(role("worker", 2), on_loss=RESTART_TASK, min_instances=1), max_attempts=2)
+    ran = (up("worker:0"), up("worker:1"), GangComplete(2.0, {"worker": ("h1:2222", "h1:2222")}))
+    now = story(which, *ran, *(dataclasses.replace(event, task="worker:0") for event in ENDED))
+    actions, _ = step(which, fold.apply(now, AgentStarted(100.0, 2, "am", 1, "a")), 100.0)
+    assert [action.task for action in actions if isinstance(action, RestartTask)] == ["worker:0", "worker:1"]
 
 
 @pytest.mark.parametrize(
