@@ -78,9 +78,10 @@ def test_what_is_given_back_is_no_news_any_more():
         loop, desk = job(cluster, role("worker", 3), limits=Limits(gang_hold_s=10))
         desk.register(registration("worker", "c0"))
         loop.signs.sightings = {"c1": Sighting("worker", "h:1")}
+        loop.dropped("c0")
         loop.clock = lambda: 120.0
         loop.tick()
-        assert loop.snapshot.tries == 1
+        assert (loop.snapshot.tries, loop.signs.doubted_s, loop.signs.heard_s) == (1, {}, {})
         with pytest.raises(Refusal):
             desk.register(registration("worker", "c1"))
         cluster.known = [Container("c0", "worker", "h:1", ENDED), Container("c1", "worker", "h:1", GIVEN)]

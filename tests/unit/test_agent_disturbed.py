@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import dataclasses
 
+import pytest
 from fakes import plan, role
 
 from am.agent import fold, policy, snapshot
 from am.agent.acts import event_of
-from am.agent.recovery import FREE_RESTARTS, NEVER_UP_TRIES, RestartTask
+from am.agent.recovery import FREE_RESTARTS, NEVER_UP_TRIES, RestartJob, RestartTask
 from am.agent.signs import Signs
 from am.contract.events import AgentStarted, GangComplete, GangReleased, TaskExited, TaskRegistered, TaskStarted
 from am.contract.job import FIRST_COME, RESTART_TASK
@@ -69,15 +70,31 @@ def test_preemption_while_a_gang_is_gathered_has_no_few_tries():
     assert now.free_restarts < FREE_RESTARTS
 
 
-def test_preemption_is_not_held_against_a_host():
+@pytest.mark.parametrize("problem", ["preempted", "container-stopped"])
+def test_preemption_is_not_held_against_a_host(problem):
     """A host where YARN took containers back is as good as any other."""
     now = fold.apply(running(WORKERS), dataclasses.replace(up("worker:0"), host="h2"))
     for attempt in range(1, 4):
-        kinds, now = step(WORKERS, fold.apply(now, lost("worker:1", attempt, "preempted")))
+        kinds, now = step(WORKERS, fold.apply(now, lost("worker:1", attempt, problem)))
         assert kinds == [RestartTask]
         now = fold.apply(now, up("worker:1", attempt + 1))
         now = fold.apply(now, TaskStarted(6.0, "worker:1", attempt + 1, 8))
     assert dict(now.bad_hosts) == {}
+
+
+def test_a_taken_address_is_not_held_against_a_host():
+    """The number was taken, not the machine: all meet again where they are."""
+    now = fold.apply(running(WORKERS), dataclasses.replace(up("worker:0"), host="h2"))
+    for round_ in (1, 2):
+        taken = TaskExited(5.0, "worker:1", round_, "h1", 1, "executor", problem="address-in-use")
+        kinds, now = step(WORKERS, fold.apply(now, taken))
+        assert kinds == [RestartJob]
+        stopped = TaskExited(5.0, "worker:0", round_, "h2", 143, "executor", stopped=True)
+        _, now = step(WORKERS, fold.apply(now, stopped))
+        for task in now.tasks:
+            now = fold.apply(now, up(task, round_ + 1))
+        now = fold.apply(now, GangComplete(6.0, {"worker": ("h1:2222", "h1:2222")}))
+    assert (dict(now.bad_hosts), now.meetings) == ({}, 2)
 
 
 def test_a_first_come_task_that_is_given_back_gets_another_attempt():

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from agent_stories import IGNORE_JOB, PS_JOB, WORKERS, decide, exited, registered, story, verdict_of
 from fakes import plan, role
 
 from am.agent import fold
-from am.agent.gang import GiveBack, ReleaseGang, pause_s
+from am.agent.gang import PROBE_LATE_S, PROBED_TASKS, GiveBack, ProbeGang, ReleaseGang, pause_s
 from am.agent.policy import Say
 from am.agent.signs import Sighting, Signs
-from am.contract.events import GangReleased, Waiting
+from am.contract import wire
+from am.contract.events import GangProbing, GangReleased, Waiting
 from am.contract.job import Limits
 
 
@@ -72,3 +75,51 @@ def test_a_gang_that_was_given_back_is_asked_for_again():
     assert pauses == [10.0, 20.0]
     assert [pause_s(3, dice) for dice in (0.0, 1.0)] == [20.0, 60.0]
     assert verdict_of(decide(job, now, 9000.0)) == ("FAILED", 75, "")
+
+
+def probed(task: str):
+    """Return that a task is up, with two addresses at which peers may try it."""
+    return dataclasses.replace(registered(task), probe="h1:9,10.0.0.1:9")
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [(1, ReleaseGang), (2, ProbeGang), (PROBED_TASKS, ProbeGang), (PROBED_TASKS + 1, ReleaseGang)],
+)
+def test_how_large_a_gang_is_tried_out(count, expected):
+    """One task has no peers, and tasks of a large gang hear of a new order too late."""
+    job = plan(role("worker", count))
+    (action,) = decide(job, story(job, *(probed(f"worker:{index}") for index in range(count))))
+    assert type(action) is expected
+
+
+def trying(limits: Limits | None = None):
+    """Return a job of two workers, and that they try one another since 10 s."""
+    job = plan(role("worker", 2), limits=limits)
+    tries = GangProbing(10.0, {"worker": ("h1:9,10.0.0.1:9",) * 2})
+    return job, story(job, probed("worker:0"), probed("worker:1"), tries)
+
+
+@pytest.mark.parametrize(
+    ("reached", "address"),
+    [
+        ([{"worker:1": "10.0.0.1"}, {}], "10.0.0.1:2222"),
+        ([{"worker:1": "10.0.0.1"}, {"worker:1": "10.0.0.1"}], "10.0.0.1:2222"),
+        ([{"worker:1": "10.0.0.1"}, {"worker:1": "10.0.0.2"}], "h1:2222"),
+    ],
+)
+def test_the_address_is_one_at_which_all_who_tried_reach_it(reached, address):
+    """Where they differ, the address stands that the task gave first."""
+    job, now = trying()
+    signs = Signs(probed={f"worker:{index}": wire.Probed("c", 1, each) for index, each in enumerate(reached)})
+    (action,) = decide(job, now, 11.0, signs)
+    assert action == ReleaseGang({"worker": ("h1:2222", address)})
+
+
+def test_the_last_answers_of_a_probing_may_take_a_moment():
+    """Tasks try for `probe_s`; what they say of it has to come in, too."""
+    job, now = trying(Limits(probe_s=20))
+    signs = Signs(probed={"worker:0": wire.Probed("c", 1, {}, {"worker:1": "no answer"})})
+    assert decide(job, now, 30.0 + PROBE_LATE_S, signs) == []
+    (stop,) = decide(job, now, 30.1 + PROBE_LATE_S, signs)
+    assert (stop.verdict.problem, stop.verdict.exit_code) == ("peers-unreachable", 76)

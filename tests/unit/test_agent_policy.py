@@ -213,6 +213,9 @@ def test_a_kill_gives_uploads_the_grace_only():
     assert stop.verdict.message == "the job was killed by alice@edge: enough"
     (failed,) = decide(WORKERS, running(WORKERS, exited("worker:0", 3)))
     assert failed.upload_s == 600
+    hasty = plan(role("worker", 2), limits=Limits(stop_grace_s=0))
+    ((stop, _),) = policy.kill(hasty, running(hasty), "alice@edge", "", 7.0)
+    assert stop.upload_s == 1.0  # 0 would be no limit
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,8 @@ def step(which, now):
         (exited("worker:1", problem="address-in-use"), FATAL, FATAL, 0, RestartJob),
         (exited("worker:1", 137, witness="yarn", problem="memory-exceeded"), RESTART_TASK, RESTART_TASK, 9, StopJob),
         (exited("worker:1", 137, witness="yarn", problem="preempted"), FATAL, RESTART_TASK, 0, RestartTask),
+        (exited("worker:1", 70, problem="gpu-missing"), FATAL, FATAL, 0, RestartTask),
+        (exited("worker:1", 75, problem="no-free-port"), FATAL, FATAL, 0, RestartTask),
     ],
 )
 def test_each_cell_of_the_table(exit_, on_failure, on_loss, left, expected):
@@ -156,6 +158,31 @@ def test_a_failed_program_starts_again_in_its_container():
     order = policy.order(which, now, now.tasks["worker:1"])
     assert (order.order, order.order_id > again, order.topology["worker"][1]) == (wire.START, True, "h1:3333")
     assert order.topology["worker"][0] == "h0:2222"
+
+
+def test_a_failed_program_whose_executor_has_left_gets_another_container():
+    """It has told what became of the results, which it does last: nobody waits in that container."""
+    which = job(RESTART_TASK, max_restarts=1)
+    (action,), _ = step(which, after(running(which), exited("worker:1"), TaskUploaded(6.0, "worker:1", 1, 0, 0)))
+    assert (type(action), action.keeps) == (RestartTask, False)
+
+
+def test_a_role_waits_for_the_other_one_anew_when_all_start_again():
+    """What has come in the round before does not count: its commands are stopped, too."""
+    first = dataclasses.replace(role("worker", 1), on_failure=RESTART_JOB)
+    which = plan(first, dataclasses.replace(role("ps"), depends_on=("worker",)), max_restarts=1)
+    now = after(snapshot.start(which), AgentStarted(0.0, 1, "am", 1, "a"), registered("worker:0"), registered("ps:0"))
+    orders = []
+    for attempt in (1, 2):
+        now = after(now, GangComplete(2.0, {"worker": ("h0:2222",), "ps": ("h0:2222",)}))
+        orders.append(policy.order(which, now, now.tasks["ps:0"]).order)
+        actions, now = step(which, after(now, TaskStarted(3.0, "worker:0", attempt, 7)))
+        assert actions == [OpenRole("ps")]
+        orders.append(policy.order(which, now, now.tasks["ps:0"]).order)
+        _, now = step(which, after(now, exited("worker:0", attempt=attempt)))
+        _, now = step(which, after(now, exited("ps:0", 143, attempt, stopped=True)))
+        now = after(now, registered("worker:0", attempt + 1), registered("ps:0", attempt + 1))
+    assert orders == [wire.WAIT, wire.START] * 2
 
 
 def test_a_lost_task_gets_another_container():

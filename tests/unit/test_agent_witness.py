@@ -138,6 +138,15 @@ def test_every_doubt_has_its_turn():
     assert job.end_of(f"worker:{last[1:]}") is not None
 
 
+def test_a_task_of_a_job_that_holds_no_beats_may_pause_between_two():
+    """Where they are so many that beats are answered at once, one is late only after the pause that they were told."""
+    job = Job(2, 2, FakeCluster())
+    job.loop.holds = False
+    assert job.loop.beat_s == 1.0
+    assert job.at(LATE_S + 0.9) == {}
+    assert list(job.at(LATE_S + 1.1)) == ["worker:0", "worker:1"]
+
+
 def test_a_container_on_a_silent_node_does_not_wait_for_ever():
     """Before registration: a node that says nothing starts the clock, and one that fetches files stops it."""
     cluster = FakeCluster(known=[Container("c9", "worker", "h:1", GIVEN)])
