@@ -18,6 +18,7 @@ from cluster.typing_jobs import Typist, until
 from yarn_submitter.sandbox import Sandbox, SandboxInfo, SandboxSettings, find
 
 NAME = f"losses-{os.getpid()}"
+MASTER = "com.anaconda.skein.ApplicationMaster"
 _PREEMPTION = "yarn.resourcemanager.monitor.capacity.preemption"
 # The defaults take back a tenth of the cluster each round, after 15 s: nothing, on a small one.
 PREEMPTING = {
@@ -29,13 +30,16 @@ PREEMPTING = {
     f"{_PREEMPTION}.natural_termination_factor": "1.0",
 }
 
+# A real cluster waits ten minutes. Skein's ApplicationMaster lets YARN hear of it each 5 s.
+IMPATIENT = {"yarn.am.liveness-monitor.expiry-interval-ms": "12000"}
+
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[SandboxInfo]:
-    """A sandbox of two nodes with preemption between queues."""
+    """A sandbox of two nodes with preemption between queues that soon gives a silent ApplicationMaster up."""
     box = Sandbox(NAME)
     try:
-        yield box.up(SandboxSettings(nodes=2, properties=PREEMPTING))
+        yield box.up(SandboxSettings(nodes=2, properties={**PREEMPTING, **IMPATIENT}))
     finally:
         box.down(delete=True)
 
@@ -75,6 +79,26 @@ def test_an_executor_that_stands_still(typist: Typist, sandbox: SandboxInfo) -> 
     assert "was not heard of for 6 s" in ended.err or "was lost" in ended.err
     assert attempts(typist, "silent") == {"w:0": [(1, "FAILED"), (2, "SUCCEEDED")]}
     until("its processes are gone", lambda: not container_processes(sandbox), 20)
+
+
+def test_masters_that_stand_still(typist: Typist, sandbox: SandboxInfo) -> None:
+    """YARN gives them up, with their agents: one job goes on with a second one, the other one was killed meanwhile."""
+    goes_on = running_once(typist, "halted-master")
+    (first,) = processes_of(sandbox, MASTER)
+    killed = running_once(typist, "halted-killed")
+    (second,) = set(processes_of(sandbox, MASTER)) - {first}
+    for master in (first, second):
+        os.kill(master, signal.SIGSTOP)
+    said = typist.type("kill", "halted-killed", deadline_s=60)
+    assert said.code == 0, said.err
+    ended = killed.end(30)
+    assert ended.code == 137, ended.err
+    assert "[job-killed]" in ended.err
+    ended = goes_on.end(60)
+    assert ended.code == 0, ended.err
+    assert "ApplicationMaster 2 on " in ended.err
+    assert attempts(typist, "halted-master") == {"w:0": [(1, "KILLED"), (2, "SUCCEEDED")]}
+    until("their processes are gone", lambda: not container_processes(sandbox), 20)
 
 
 def test_a_node_that_goes_down_with_all_that_runs_there(typist: Typist, sandbox: SandboxInfo) -> None:
