@@ -20,11 +20,11 @@ from typing import Any
 
 from am.agent.cluster import RUNNING, Container, NodeWord
 from am.agent.gang import PROBED_TASKS
-from am.contract import wire
+from am.contract import codes, wire
 from am.contract.job import CERTIFICATE_FILE, JOB_FILE, JobPlan
 from am.executor import reporting
 from am.executor.environment import Task
-from am.executor.happenings import CODE_TERMINATED, Ended, Leave
+from am.executor.happenings import Ended, Leave
 from am.executor.link import AgentLink
 from am.executor.ports import OpenPort
 from am.executor.preparation import Place
@@ -186,7 +186,7 @@ class SimulatedSession(Session):
                 self._crowd.saw("told")
                 return End(happening.code, "its last words")
         self._crowd.saw("told")
-        return End(CODE_TERMINATED)
+        return End(codes.TERMINATED)
 
 
 def be_executors(parent: Connection, directory: str, first: int, count: int) -> None:

@@ -6,13 +6,12 @@ import dataclasses
 import typing
 
 from am.agent.desk import Refusal
-from am.contract import wire
+from am.contract import codes, wire
 from am.contract.job import task_name
 
 if typing.TYPE_CHECKING:
     from agent_model import World
 
-TERMINATED = 143
 NEW, WAITING, RUNS, HELD, CARRYING, AGAIN, GONE = "new", "waiting", "runs", "held", "carrying", "again", "gone"
 
 
@@ -98,7 +97,7 @@ class Executor:
         elif self.phase == WAITING:
             self._wait_step()
         elif self.phase == RUNS and self.order in {wire.STOP, wire.AGAIN}:
-            self.end_program(TERMINATED)
+            self.end_program(codes.TERMINATED)
         elif self.phase == HELD and self.order == wire.STOP:
             self.phase = CARRYING
         elif self.phase in {HELD, CARRYING} and self.order == wire.AGAIN:
@@ -113,7 +112,7 @@ class Executor:
         elif self.order == wire.AGAIN:
             self._take_again()
         elif self.order == wire.STOP:
-            self._tell_end(TERMINATED, "")
+            self._tell_end(codes.TERMINATED, "")
         elif self.order == wire.PROBE and self.probed_id != self.order_id:
             self.probed_id = self.order_id
             peers = [task_name(role, index) for role, all_ in self.topology.items() for index in range(len(all_))]

@@ -17,6 +17,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from am.contract import codes
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -46,7 +48,7 @@ class Problem:
 class SubmitterError(Exception):
     """Base of every expected failure; carries problems and the exit code of the command line."""
 
-    exit_code = 70
+    exit_code = codes.BUG
 
     def __init__(self, *problems: Problem) -> None:
         self.problems = problems
@@ -56,40 +58,40 @@ class SubmitterError(Exception):
 class UsageError(SubmitterError):
     """The command line, a file, or the job itself cannot be right."""
 
-    exit_code = 64
+    exit_code = codes.USAGE
 
 
 class UnreachableError(SubmitterError):
     """ResourceManager, NameNode or the submission driver does not answer."""
 
-    exit_code = 69
+    exit_code = codes.UNREACHABLE
 
 
 class InternalError(SubmitterError):
     """We did something that must not happen; the message asks for a report."""
 
-    exit_code = 70
+    exit_code = codes.BUG
 
 
 class StagingError(SubmitterError):
     """Packing, uploading or downloading files failed."""
 
-    exit_code = 73
+    exit_code = codes.STAGING
 
 
 class LimitError(SubmitterError):
     """A limit or a deadline was reached."""
 
-    exit_code = 75
+    exit_code = codes.LIMIT
 
 
 class LostError(SubmitterError):
     """The cluster lost something of the job and gave no exit code."""
 
-    exit_code = 76
+    exit_code = codes.LOST
 
 
 class DeniedError(SubmitterError):
     """The cluster refused: the user has no right to do this."""
 
-    exit_code = 77
+    exit_code = codes.DENIED

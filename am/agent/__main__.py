@@ -18,7 +18,7 @@ import typing
 from pathlib import Path
 
 from am.agent.threads import in_thread
-from am.contract import job, states
+from am.contract import codes, job, states
 
 if typing.TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -29,10 +29,6 @@ if typing.TYPE_CHECKING:
     from am.contract.events import JobEnded
 
 LOG = logging.getLogger("am.agent")
-INTERNAL_CODE = 70
-LOST_CODE = 76
-LIMIT_CODE = 75
-KILLED_CODE = 137
 PARENT_S = 1.0
 ABANDON_S = 2.0  # for the last lines of an agent that another one follows
 EARLIER_S = 60.0  # to read the history of earlier attempts
@@ -146,7 +142,7 @@ class Agent:
             verdict = await loop.run()
         except PortsTaken as error:
             message = f"the agent on {self._setting.host} cannot listen: {error}"
-            verdict = loop.end_now(states.FAILED, LIMIT_CODE, "agent-ports-taken", message)
+            verdict = loop.end_now(states.FAILED, codes.LIMIT, "agent-ports-taken", message)
             self._prepare()
         except Exception as error:  # noqa: BLE001 - whatever it is, the user gets a verdict and the log the traceback
             verdict = _internal(loop, error)
@@ -158,7 +154,7 @@ class Agent:
         if verdict is None:
             await in_thread(functools.partial(history.flush, ABANDON_S), ABANDON_S + 1)
         history.close()
-        return 0 if took else LOST_CODE if verdict is None else verdict.exit_code
+        return 0 if took else codes.LOST if verdict is None else verdict.exit_code
 
     async def _repeat(self, loop: JobLoop, history: History, verdict: JobEnded) -> int:
         """Tell YARN once more how the job has ended: it takes only its last attempt's word for a failure."""
@@ -208,10 +204,10 @@ class Agent:
             return
         if os.getppid() != self._parent:
             message = f"the ApplicationMaster on {self._setting.host} died"
-            loop.end_now(states.FAILED, LOST_CODE, "am-lost", message)
+            loop.end_now(states.FAILED, codes.LOST, "am-lost", message)
         else:
             message = f"YARN stopped the ApplicationMaster on {self._setting.host}; somebody may have killed it there"
-            loop.end_now(states.KILLED, KILLED_CODE, "am-stopped", message)
+            loop.end_now(states.KILLED, codes.KILLED, "am-stopped", message)
 
 
 async def _guarded(loop: JobLoop, part: Coroutine[None, None, None]) -> None:
@@ -225,7 +221,7 @@ async def _guarded(loop: JobLoop, part: Coroutine[None, None, None]) -> None:
 def _internal(loop: JobLoop, error: Exception) -> JobEnded:
     LOG.error("the agent made an error", exc_info=error)
     message = f"the agent made an error ({type(error).__name__}: {error}); please report it with the job's log"
-    return loop.end_now(states.FAILED, INTERNAL_CODE, "internal", message)
+    return loop.end_now(states.FAILED, codes.BUG, "internal", message)
 
 
 def _on_term(events: asyncio.AbstractEventLoop, action: Callable[[], None]) -> None:

@@ -8,14 +8,13 @@ import dataclasses
 import typing
 
 from am.agent import policy, snapshot, words
-from am.contract import events, states, wire
+from am.contract import codes, events, states, wire
 from am.contract.job import task_name
 
 if typing.TYPE_CHECKING:
     from am.agent.loop import JobLoop
 
 NODE_WORD_S = 1.0  # for a node to say why it told a container to end; it takes milliseconds when it is well
-TERMINATED = 143  # 128 + SIGTERM
 TURNED_AWAY = 5  # containers on an avoided host that a role gives back before it takes what it gets
 CACHED_ORDERS = 64
 
@@ -103,7 +102,14 @@ class Desk:
             why = "stopped before its command ran"
             self._job.emit(
                 events.TaskExited(
-                    self._job.clock(), task.name, task.attempt, task.host, TERMINATED, snapshot.EXECUTOR, True, why
+                    self._job.clock(),
+                    task.name,
+                    task.attempt,
+                    task.host,
+                    codes.TERMINATED,
+                    snapshot.EXECUTOR,
+                    True,
+                    why,
                 )
             )
             task = self._task(asked.container_id)  # unless the next attempt is to run elsewhere
@@ -165,7 +171,7 @@ class Desk:
             return wire.Ack(hold=True)
         code, tail, problem, now_s = said.code & 0xFF, wire.clip_tail(said.tail), said.problem, self._job.clock()
         told = self._job.snapshot.stopping is not None or task.round < self._job.snapshot.round
-        if code == TERMINATED and not problem and not task.ended and not told:
+        if code == codes.TERMINATED and not problem and not task.ended and not told:
             code, tail, problem = await self._why_terminated(task, code, tail)
             task = self._task(said.container_id)
             if said.attempt < task.attempt:  # its end was told by others while its node was asked

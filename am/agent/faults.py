@@ -26,9 +26,6 @@ STORE = "store"  # files that could not be had: as PROGRAM, since what is missin
 RENDEZVOUS = "rendezvous"  # addresses were no good any more: a new rendezvous, never counts
 WHOSE = (PROGRAM, PLATFORM, STORE, RENDEZVOUS)
 
-KILLED_CODE = 137
-LOST_CODE = 76
-
 
 @dataclasses.dataclass(frozen=True)
 class Fault:
@@ -292,7 +289,7 @@ _UNNAMED = Fault("it could not do its work", PROGRAM, True, "")
 YARN_PROBLEMS = frozenset(STATUS_PROBLEMS.values()) | {"executor-lost"}
 # Ends that say nothing of the host on which they came.
 NOT_THE_HOST = frozenset(("preempted", "container-stopped", "address-in-use"))
-# Ends by the cluster: the job's exit code is LOST_CODE then, whatever the container's was.
+# Ends by the cluster: the job's exit code is codes.LOST then, whatever the container's was.
 LOST_PROBLEMS = frozenset(
     (
         "executor-lost",

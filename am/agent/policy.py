@@ -12,7 +12,7 @@ from am.agent import gang, recovery, words
 from am.agent.gang import GiveBack, OpenRole, ProbeGang, ReleaseGang
 from am.agent.recovery import AvoidHost, RestartJob, RestartTask
 from am.agent.snapshot import EXECUTOR, YARN
-from am.contract import states, wire
+from am.contract import codes, states, wire
 from am.contract.events import JobEnded, TaskExited, TaskUploaded
 from am.contract.job import split_task
 
@@ -24,9 +24,6 @@ if typing.TYPE_CHECKING:
 DOUBT_S = 3.0  # how long a failure waits for news of a task whose connection went down before it
 LAST_WORDS_S = 5.0  # what a task gets beyond its deadlines to say that it is done
 CHIEF = "chief"
-KILLED_CODE = 137
-LIMIT_CODE = 75
-LOST_CODE = 76
 RESULTS_CODE = 73
 
 
@@ -132,13 +129,13 @@ def overdue(plan: JobPlan, snapshot: Snapshot, signs: Signs, now_s: float) -> tu
         if not silence_s or task.settled or heard_s is None or now_s - heard_s <= silence_s:
             continue
         reason = f"{task.name} on {task.host} was not heard of for {silence_s} s"
-        lost.extend((action, reason) for action in lose(snapshot, task, heard_s, KILLED_CODE, "task-silent", reason))
+        lost.extend((action, reason) for action in lose(snapshot, task, heard_s, codes.KILLED, "task-silent", reason))
     kept_s = plan.limits.stop_grace_s + plan.limits.upload_s + registration_s  # what comes before it registers again
     for task in snapshot.tasks.values():
         if registration_s and task.container_id and task.asked_s is not None and now_s - task.asked_s > kept_s:
             reason = f"the executor of {task.name} has not come back from attempt {task.attempt - 1} within {kept_s} s"
             lost.extend(
-                (action, reason) for action in lose(snapshot, task, now_s, LIMIT_CODE, "registration-timeout", reason)
+                (action, reason) for action in lose(snapshot, task, now_s, codes.LIMIT, "registration-timeout", reason)
             )
     for container_id, seen in signs.sightings.items():
         index = snapshot.free_index(seen.role)
@@ -152,7 +149,7 @@ def overdue(plan: JobPlan, snapshot: Snapshot, signs: Signs, now_s: float) -> tu
                 f"container {container_id} has not registered, and {seen.node_http} is silent for {registration_s} s"
             )
         host = seen.node_http.rpartition(":")[0]
-        exit_ = never_up(task, now_s, host, LIMIT_CODE, "registration-timeout", reason)
+        exit_ = never_up(task, now_s, host, codes.LIMIT, "registration-timeout", reason)
         lost.append((LoseTask(exit_, container_id), reason))
     return tuple(lost)
 
@@ -183,7 +180,7 @@ def kill(plan: JobPlan, snapshot: Snapshot, by: str, reason: str, now_s: float) 
     if earlier is not None and earlier.state == states.KILLED:
         return ()
     said = f"killed by {by}" + (f": {reason}" if reason else "")
-    verdict = JobEnded(now_s, states.KILLED, KILLED_CODE, "client", "job-killed", f"the job was {said}")
+    verdict = JobEnded(now_s, states.KILLED, codes.KILLED, "client", "job-killed", f"the job was {said}")
     if earlier is not None and earlier.state == states.FAILED:
         verdict = earlier
     # 0 means no limit in an order, which is never meant here.
@@ -284,7 +281,7 @@ def _gather(plan: JobPlan, snapshot: Snapshot, signs: Signs, now_s: float) -> tu
     if limits.queue_wait_s and started_s is not None and now_s - started_s > limits.queue_wait_s:
         short = words.shortage(plan, snapshot, signs)
         message = f"the job did not get its containers within {limits.queue_wait_s} s: {short}"
-        return _fail(plan, JobEnded(now_s, states.FAILED, LIMIT_CODE, "yarn", "queue-timeout", message), now_s)
+        return _fail(plan, JobEnded(now_s, states.FAILED, codes.LIMIT, "yarn", "queue-timeout", message), now_s)
     # A queue may make a job wait for ever; a part of a gang may not hold its containers for ever.
     # Nothing lacks a container: who keeps his may still be sending the checkpoint that all start from.
     hold_s = limits.gang_hold_s + (0 if snapshot.lacking else limits.upload_s)
@@ -292,7 +289,7 @@ def _gather(plan: JobPlan, snapshot: Snapshot, signs: Signs, now_s: float) -> tu
         short = words.shortage(plan, snapshot, signs)
         message = f"only a part of the job came up within {hold_s} s: {short}"
         if limits.gang_tries and snapshot.tries >= limits.gang_tries:
-            verdict = JobEnded(now_s, states.FAILED, LIMIT_CODE, "yarn", "gang-timeout", message)
+            verdict = JobEnded(now_s, states.FAILED, codes.LIMIT, "yarn", "gang-timeout", message)
             return _fail(plan, verdict, now_s)
         tries = snapshot.tries + 1
         return ((GiveBack(tries, message, now_s + gang.pause_s(tries, signs.dice)), message),)
@@ -310,7 +307,7 @@ def _probe(plan: JobPlan, snapshot: Snapshot, signs: Signs, now_s: float) -> tup
         return ((ReleaseGang(gang.topology(plan, snapshot, gang.reached(signs))), "all peers were reached"),)
     more = f"; and {len(missed) - 3} more pairs" if len(missed) > 3 else ""
     message = f"tasks do not reach one another: {'; '.join(missed[:3])}{more}"
-    return _fail(plan, JobEnded(now_s, states.FAILED, LOST_CODE, "yarn", "peers-unreachable", message), now_s)
+    return _fail(plan, JobEnded(now_s, states.FAILED, codes.LOST, "yarn", "peers-unreachable", message), now_s)
 
 
 def _lifetime(plan: JobPlan, released_s: float | None, now_s: float) -> tuple[Decision, ...]:
@@ -318,7 +315,7 @@ def _lifetime(plan: JobPlan, released_s: float | None, now_s: float) -> tuple[De
     if not limit_s or released_s is None or now_s - released_s <= limit_s:
         return ()
     message = f"the job ran longer than its limit of {limit_s} s (--max_runtime)"
-    return _fail(plan, JobEnded(now_s, states.FAILED, LIMIT_CODE, "yarn", "runtime-limit", message), now_s)
+    return _fail(plan, JobEnded(now_s, states.FAILED, codes.LIMIT, "yarn", "runtime-limit", message), now_s)
 
 
 def _end(plan: JobPlan, snapshot: Snapshot, now_s: float) -> tuple[Decision, ...]:

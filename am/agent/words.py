@@ -5,9 +5,8 @@ from __future__ import annotations
 import typing
 
 from am.agent import faults
-from am.agent.faults import KILLED_CODE, LOST_CODE
 from am.agent.snapshot import EXECUTOR
-from am.contract import states
+from am.contract import codes, states
 from am.contract.events import JobEnded, TaskExited
 
 if typing.TYPE_CHECKING:
@@ -45,10 +44,10 @@ def yarn_end(code: int | None, *, registered: bool) -> tuple[str, int]:
         registered: Whether its executor had registered.
     """
     if code is not None and code in faults.STATUS_PROBLEMS:
-        return faults.STATUS_PROBLEMS[code], KILLED_CODE
+        return faults.STATUS_PROBLEMS[code], codes.KILLED
     if registered:
-        return "executor-lost", code if code is not None and 0 < code < 256 else KILLED_CODE
-    return "container-ended", code if code is not None and 0 < code < 256 else LOST_CODE
+        return "executor-lost", code if code is not None and 0 < code < 256 else codes.KILLED
+    return "container-ended", code if code is not None and 0 < code < 256 else codes.LOST
 
 
 def _limit(problem: str, plan: JobPlan | None) -> str:
@@ -80,11 +79,11 @@ def blame(task: Task, exit_: TaskExited, plan: JobPlan | None = None) -> JobEnde
         origin = "yarn"
         message = f"{where} {_lost(exit_)}"
         if problem in faults.LOST_PROBLEMS:
-            code = LOST_CODE
+            code = codes.LOST
     return JobEnded(
         exit_.time,
         states.FAILED,
-        code if 0 < code < 256 else LOST_CODE,
+        code if 0 < code < 256 else codes.LOST,
         origin,
         problem,
         message,
@@ -105,7 +104,7 @@ def _advice(task: Task, problem: str, fault: faults.Fault, plan: JobPlan | None)
 def _lost(exit_: TaskExited) -> str:
     """Return how a task went of which its executor said nothing, or YARN said why."""
     if exit_.problem == "container-ended":
-        known = "" if exit_.code == LOST_CODE else f" (exit code {exit_.code})"
+        known = "" if exit_.code == codes.LOST else f" (exit code {exit_.code})"
         said = _reason(exit_.tail) if exit_.tail.strip() else faults.classify(exit_).name
         return f"ended before its executor could register{known}: {said}"
     if exit_.problem in _LOST:

@@ -7,8 +7,8 @@ import sys
 import time
 import typing
 
-from am.contract import job, wire
-from am.executor.happenings import CODE_BUG, CODE_LOST, say
+from am.contract import codes, job, wire
+from am.executor.happenings import say
 from am.executor.preparation import Place
 from am.executor.session import Session
 
@@ -35,10 +35,10 @@ def main(arguments: typing.Optional[typing.Sequence[str]] = None) -> int:
         session = Session(plan, Place(role, directory, agent_host, certificate, token, environment, started_s))
     except OSError as error:
         say(f"A file of the job is missing in the container: {error}.")
-        return CODE_LOST
+        return codes.LOST
     except (ValueError, KeyError) as error:
         say(f"The container was not set up by a yarn-submitter of this version: {error}.")
-        return CODE_BUG
+        return codes.BUG
     return session.run()
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 import typing
 
+from am.contract import codes
 from am.contract.job import Limits
-from am.executor.happenings import CODE_LOST, CODE_STAGING, Carried, FailureError, Happening, Leave, say
+from am.executor.happenings import Carried, FailureError, Happening, Leave, say
 from am.executor.inbox import Inbox
 from am.executor.results import Results
 from am.executor.webhdfs import Leash
@@ -23,7 +24,7 @@ def fetch(inbox: Inbox, results: Results) -> None:
     """
     problem = _until_carried(inbox, results.fetch)
     if problem and inbox.ending is None:
-        raise FailureError(CODE_STAGING, "checkpoint-fetch-failed", f"The checkpoint was not fetched: {problem}.")
+        raise FailureError(codes.STAGING, "checkpoint-fetch-failed", f"The checkpoint was not fetched: {problem}.")
 
 
 def send_checkpoint(inbox: Inbox, results: Results, limits: Limits) -> None:
@@ -58,7 +59,7 @@ def _until_sent(
         try:
             happening = inbox.next(None)
         except Leave as leave:
-            if leave.code != CODE_LOST:
+            if leave.code != codes.LOST:
                 results.leash.cut()
                 _await_carried(inbox)
                 raise

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 import typing
 
 from am.contract import wire
-
-CODE_BUG = 70
-CODE_STAGING = 73
-CODE_LIMIT = 75
-CODE_LOST = 76
-CODE_TERMINATED = 128 + int(signal.SIGTERM)
 
 
 class FailureError(Exception):
@@ -26,7 +19,7 @@ class FailureError(Exception):
 
 
 class Leave(Exception):  # noqa: N818  no error: the agent wants no more of us, or there is no agent
-    """Exit now with `code`, telling nobody; CODE_LOST when the agent is silent."""
+    """Exit now with `code`, telling nobody; codes.LOST when the agent is silent."""
 
     def __init__(self, code: int, sentence: str) -> None:
         super().__init__(sentence)

@@ -12,8 +12,8 @@ import threading
 import traceback
 import typing
 
-from am.contract import wire
-from am.executor.happenings import CODE_LOST, BeatsOver, Carried, Happening, Leave, Signalled, say
+from am.contract import codes, wire
+from am.executor.happenings import BeatsOver, Carried, Happening, Leave, Signalled, say
 from am.executor.webhdfs import StoreError
 
 NODE_GRACE_S = 5.0  # the NodeManager's own KILL comes 0.25 s after its TERM unless it was configured otherwise
@@ -58,7 +58,7 @@ class Inbox:
         except queue.Empty:
             return None
         if isinstance(happening, BeatsOver):
-            raise Leave(0 if happening.sent_away else CODE_LOST, happening.sentence)
+            raise Leave(0 if happening.sent_away else codes.LOST, happening.sentence)
         if isinstance(happening, Signalled):
             say("Told to stop by the node.")
             self.order = wire.Orders(-1, wire.STOP, grace_s=NODE_GRACE_S, upload_s=NODE_GRACE_S)

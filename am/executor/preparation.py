@@ -6,9 +6,10 @@ import contextlib
 import os
 import typing
 
+from am.contract import codes
 from am.contract.job import SOURCE_ARCHIVE, JobPlan
 from am.executor.environment import Directories, make_directories
-from am.executor.happenings import CODE_LIMIT, CODE_LOST, CODE_STAGING, FailureError
+from am.executor.happenings import FailureError
 from am.executor.ports import HeldPort, OpenPort
 from am.executor.secrets import place_secrets
 
@@ -66,7 +67,7 @@ def prepare(plan: JobPlan, place: Place) -> Prepared:
             _unpack(place.directory)
         return Prepared(directories, log_dir, place_secrets(plan, place.directory), port, open_port)
     except OSError as error:
-        raise FailureError(CODE_LOST, "task-cannot-start", f"The container cannot be used: {error}.") from error
+        raise FailureError(codes.LOST, "task-cannot-start", f"The container cannot be used: {error}.") from error
 
 
 def renew_port(plan: JobPlan, place: Place, port: HeldPort, another: bool) -> None:
@@ -86,7 +87,7 @@ def _finding_ports(plan: JobPlan, place: Place) -> typing.Iterator[None]:
     except OSError as error:
         host = place.environment.get("NM_HOST", "this node")
         asked = "No port of {}-{}".format(*plan.port_range) if plan.port_range else "No port"
-        raise FailureError(CODE_LIMIT, "no-free-port", f"{asked} is free on {host}: {error}.") from error
+        raise FailureError(codes.LIMIT, "no-free-port", f"{asked} is free on {host}: {error}.") from error
 
 
 def _unpack(directory: str) -> None:
@@ -95,7 +96,7 @@ def _unpack(directory: str) -> None:
     try:
         unpack(os.path.join(directory, SOURCE_ARCHIVE), directory)
     except SourceError as error:
-        raise FailureError(CODE_STAGING, "source-archive-broken", str(error)) from error
+        raise FailureError(codes.STAGING, "source-archive-broken", str(error)) from error
 
 
 def _expect_gpus(asked: int, environment: typing.Mapping[str, str]) -> None:
@@ -107,7 +108,7 @@ def _expect_gpus(asked: int, environment: typing.Mapping[str, str]) -> None:
     seen = visible(environment)
     if seen is not None and seen < asked:
         sentence = f"The task asked for {asked} GPUs and sees {seen} on {environment.get('NM_HOST', 'its node')}."
-        raise FailureError(CODE_LOST, "gpu-missing", sentence)
+        raise FailureError(codes.LOST, "gpu-missing", sentence)
 
 
 def _log_directory(environment: typing.Mapping[str, str]) -> str:
@@ -115,4 +116,4 @@ def _log_directory(environment: typing.Mapping[str, str]) -> str:
     for path in names.split(","):
         if path and os.access(path, os.W_OK | os.X_OK):
             return path
-    raise FailureError(CODE_LOST, "no-log-directory", f"No log directory can be written to (LOG_DIRS is {names!r}).")
+    raise FailureError(codes.LOST, "no-log-directory", f"No log directory can be written to (LOG_DIRS is {names!r}).")

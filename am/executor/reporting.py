@@ -6,11 +6,11 @@ import dataclasses
 import os
 import typing
 
-from am.contract import wire
+from am.contract import codes, wire
 from am.contract.job import JobPlan
 from am.executor.beats import GONE, AgentGoneError, Beats, persist
 from am.executor.environment import Task
-from am.executor.happenings import CODE_BUG, CODE_LOST, BeatsOver, Leave, Tried, say
+from am.executor.happenings import BeatsOver, Leave, Tried, say
 from am.executor.inbox import Inbox
 from am.executor.link import AgentLink, LinkDownError, RefusedError, pinned_context
 from am.executor.ports import other_addresses, published_host
@@ -137,9 +137,9 @@ class Reporter:
         try:
             return persist(call, limits_s, lambda: self._inbox.signalled)
         except AgentGoneError as error:
-            raise Leave(CODE_LOST, str(error)) from error
+            raise Leave(codes.LOST, str(error)) from error
         except RefusedError as error:
-            raise Leave(0 if error.status in GONE else CODE_BUG, f"Not registered: {error}.") from error
+            raise Leave(0 if error.status in GONE else codes.BUG, f"Not registered: {error}.") from error
 
     def _call(self, path: str, message: typing.Any, kind: typing.Type[T], timeout_s: float) -> T:
         """Ask by the connection that there is; by another one while that holds a beat.

@@ -7,9 +7,9 @@ import threading
 import time
 import typing
 
-from am.contract import wire
+from am.contract import codes, wire
 from am.contract.job import Limits
-from am.executor.happenings import CODE_LIMIT, CODE_TERMINATED, Ended, FailureError, Stalled, say
+from am.executor.happenings import Ended, FailureError, Stalled, say
 from am.executor.inbox import Inbox
 from am.executor.process import Child, problem_of
 from am.executor.results import Results
@@ -41,7 +41,7 @@ class End(typing.NamedTuple):
 
 
 Starter = typing.Callable[[typing.Callable[[int], None]], Child]
-STOPPED_BEFORE = End(CODE_TERMINATED, "Stopped before the command ran.")
+STOPPED_BEFORE = End(codes.TERMINATED, "Stopped before the command ran.")
 
 
 class Running:
@@ -102,7 +102,7 @@ class Running:
             self._grace_s = max(0.0, self._kill_at - now)
         tail = self.child.tail()
         if self._stalled:
-            return End(CODE_LIMIT, tail, self._stalled, True)
+            return End(codes.LIMIT, tail, self._stalled, True)
         if self._stopped is not None:
             return End(code, tail, problem_of(code, tail, NEVER), True)
         return End(code, tail, problem_of(code, tail, now - self._started), True)

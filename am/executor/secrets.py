@@ -6,8 +6,9 @@ import json
 import os
 import typing
 
+from am.contract import codes
 from am.contract.job import SECRETS_FILE, JobPlan
-from am.executor.happenings import CODE_LOST, FailureError
+from am.executor.happenings import FailureError
 
 _FILE = "./"
 
@@ -44,5 +45,5 @@ def _read(plan: JobPlan, directory: str) -> typing.Dict[str, str]:
         texts = {"": None}
     if not all(isinstance(text, str) for text in texts.values()):  # nothing of it is repeated
         sentence = f"The job's secrets cannot be read: {SECRETS_FILE} is not what its client wrote."
-        raise FailureError(CODE_LOST, "task-cannot-start", sentence)
+        raise FailureError(codes.LOST, "task-cannot-start", sentence)
     return texts

@@ -15,11 +15,11 @@ import traceback
 import typing
 
 from am import runtimes
-from am.contract import wire
+from am.contract import codes, wire
 from am.contract.job import JobPlan, RolePlan
 from am.executor import carrying
 from am.executor.environment import GENERIC, Surroundings, Task, Topology, child_environment, write_hosts
-from am.executor.happenings import CODE_BUG, CODE_LOST, FailureError, Leave, Tried, say
+from am.executor.happenings import FailureError, Leave, Tried, say
 from am.executor.inbox import Inbox
 from am.executor.preparation import Place, Prepared, prepare, renew_port
 from am.executor.process import ADDRESS_IN_USE, Child, log_files
@@ -105,12 +105,12 @@ class Session:
         except Leave:
             raise
         except Exception:  # noqa: BLE001  a bug of ours is the task's end, and the agent has to hear of it
-            return End.of(FailureError(CODE_BUG, "executor-bug", traceback.format_exc()))
+            return End.of(FailureError(codes.BUG, "executor-bug", traceback.format_exc()))
 
     def _try(self, task: Task) -> End:
         prepared = self._prepared
         if prepared is None:
-            raise FailureError(CODE_BUG, "executor-bug", "Nothing was prepared.")
+            raise FailureError(codes.BUG, "executor-bug", "Nothing was prepared.")
         if self._results is None:
             self._results = Results(self._plan, task.name, prepared.directories)
         results = self._results
@@ -167,7 +167,7 @@ class Session:
             running = self._running = Running(self._inbox, start, plan.limits)
         except (OSError, ValueError) as error:
             sentence = f"The command of {task.name} cannot be started: {error}."
-            raise FailureError(CODE_LOST, "task-cannot-start", sentence) from error
+            raise FailureError(codes.LOST, "task-cannot-start", sentence) from error
         self._reporter.tell_pid(running.child.pid)
         watchdog = self._watchdog(plan.role(task.role), running.child, environment)
         try:

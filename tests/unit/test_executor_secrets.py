@@ -8,8 +8,9 @@ import stat
 import pytest
 from executor_world import plan
 
+from am.contract import codes
 from am.contract.job import SECRETS_FILE
-from am.executor.happenings import CODE_LOST, FailureError
+from am.executor.happenings import FailureError
 from am.executor.secrets import place_secrets
 
 TEXTS = {"KEY": "s3cret", "./token.pem": "pem\n"}
@@ -34,7 +35,7 @@ def test_a_broken_file_is_a_sentence(tmp_path, content):
     (tmp_path / SECRETS_FILE).write_bytes(content)
     with pytest.raises(FailureError) as failed:
         place_secrets(plan(secrets=("KEY",)), str(tmp_path))
-    assert (failed.value.problem, failed.value.code) == ("task-cannot-start", CODE_LOST)
+    assert (failed.value.problem, failed.value.code) == ("task-cannot-start", codes.LOST)
     assert SECRETS_FILE in str(failed.value)
     assert "s3cret" not in str(failed.value)
 
