@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from am.contract import job as contract
 from am.contract import states
 from am.contract.events import JobEnded
-from am.contract.job import JobPlan
+from am.contract.job import JobPaths, JobPlan
 from yarn_submitter.agentdoor import AgentGoneError
 from yarn_submitter.errors import Problem, StagingError, SubmitterError, UsageError
 from yarn_submitter.facts import ClusterFacts
@@ -24,6 +24,8 @@ from yarn_submitter.monitor import JobView, TaskView, begin, fold
 from yarn_submitter.rest import App
 from yarn_submitter.site import Site
 from yarn_submitter.store import FileStatus
+from yarn_submitter.units import when_text
+from yarn_submitter.verdicts import killed_words
 from yarn_submitter.yarn import application_dir
 
 if TYPE_CHECKING:  # `job show` waits for nothing and reads no logs
@@ -176,15 +178,12 @@ class Job:
             job.kill("the others were better")
             job.wait()
         """
-        door = self.feed().door()
-        if door is not None:
-            try:
-                door.stop(f"{self.site.user}@{socket.gethostname()}", reason)
-            except AgentGoneError:
-                pass  # it cannot end its job itself: YARN does
-            else:
+        by, door = f"{self.site.user}@{socket.gethostname()}", self.feed().door()
+        with contextlib.suppress(AgentGoneError):  # it cannot end its job itself then: YARN does
+            if door is not None:
+                door.stop(by, reason)
                 return "agent"
-        self.site.resource_manager.kill(self.application_id, reason or "killed by job kill")
+        self.site.resource_manager.kill(self.application_id, killed_words(by, reason))
         return "resourcemanager"
 
     def sweep(self, verdict: JobEnded | None = None) -> None:
@@ -333,7 +332,7 @@ def find_job(site: Site, name: str) -> Job:
         UsageError: There is no such job, or several live ones share the name, or its record cannot be read.
     """
     job_id, app = locate(site, name)
-    return _open(site, job_id, app.id if app else "", app.user if app else site.user)
+    return _open(site, job_id, app)
 
 
 def locate(site: Site, name: str) -> tuple[str, App | None]:
@@ -371,15 +370,28 @@ def _by_name(site: Site, name: str) -> list[tuple[str, App]]:
     return living or same
 
 
-def _open(site: Site, job_id: str, application_id: str, owner: str) -> Job:
-    file = f"{contract.spec_dir(site.paths_of(owner).job(job_id))}/job.json"
+def _open(site: Site, job_id: str, app: App | None) -> Job:
+    paths = site.paths_of(app.user if app else site.user)
+    file = f"{contract.spec_dir(paths.job(job_id))}/job.json"
     if site.store.status(file) is None:
-        sentence = f"The record of job {job_id} is not on the store."
-        step = "it may have been cleaned, or lie below another YARN_SUBMITTER_ROOT"
-        raise UsageError(Problem("job-record-missing", sentence, file, step))
+        raise UsageError(_without_record(site, paths, job_id, app))
     try:
         plan = JobPlan.from_text(site.store.read(file).decode())
     except ValueError as error:  # a ContractError, too
         sentence = f"The record of job {job_id} cannot be read; another version may have written it."
         raise UsageError(Problem("job-record-broken", sentence, f"{file}: {error}")) from error
-    return Job(site, job_id, application_id, plan)
+    return Job(site, job_id, app.id if app else "", plan)
+
+
+def _without_record(site: Site, paths: JobPaths, job_id: str, app: App | None) -> Problem:
+    """Say what became of a job whose directory is gone, and all that is still known of it: YARN's word."""
+    if site.store.status(paths.jobs) is None:
+        sentence = f"The record of job {job_id} is not on the store; this user has no jobs there."
+        return Problem("job-record-missing", sentence, paths.jobs, "see whether YARN_SUBMITTER_ROOT is as at submit")
+    sentence = f"The directory of job {job_id} was cleaned away (`job clean`): record, history and results."
+    if app is None:
+        return Problem("job-record-missing", sentence, paths.job(job_id), f"see: job list{site.option}")
+    times = f"submitted {when_text(app.started_s)}" + (f", ended {when_text(app.finished_s)}" if app.ended else "")
+    said = f"YARN still knows: {app.name}, {app.id}, {state_of(app)} in queue {app.queue}, {times}"
+    step = f"what its tasks wrote, while YARN keeps it: yarn logs -applicationId {app.id}"
+    return Problem("job-record-missing", sentence, f"{said}\n{app.diagnostics}".strip(), step)

@@ -6,12 +6,13 @@ import re
 import time
 from dataclasses import replace
 
-from am.contract import states
+from am.contract import codes, states
 from am.contract.events import JobEnded
 from yarn_submitter.rest import App
 from yarn_submitter.units import seconds_text, when_text
 
 _CODE = re.compile(r"exitCode: (-?\d+)")
+_KILLED_BY = re.compile(r"the job was killed by \S+@.*", re.DOTALL)  # our own words, see killed_words
 _DATE = re.compile(r"^\[[^\]]*\]\s*")
 _HEADING = "Failing this attempt.Diagnostics: "
 _NOTHING_NEW = re.compile(
@@ -20,29 +21,43 @@ _NOTHING_NEW = re.compile(
 _AM_STOPPED = "am-stopped"  # the agent's word when YARN told its master to go,
 _AM_LOST = "am-lost"  # when its master died,
 _TASK_STOPPED = "executor-lost"  # and when YARN stopped a task
-_STOP_CODES = (137, 143)  # what SIGKILL and SIGTERM leave
+_STOP_CODES = (codes.KILLED, codes.TERMINATED)
 _OUT_OF_TIME = "exceeded the lifetime"  # RMAppLifetimeMonitor's
 _NO_AGENT = "Application driver "  # Skein's words when the agent ended without finishing the application
+
+
+def killed_words(by: str, reason: str) -> str:
+    """Return what YARN is told when it kills a job for us: what the agent says when it can be reached."""
+    return f"the job was killed by {by}" + (f": {reason}" if reason else "")
 
 
 def verdict_of(app: App | None) -> JobEnded:
     """Return the verdict on a job whose agent left none, from the ResourceManager's word."""
     if app is None:
         sentence = "The ResourceManager does not know the application and the job left no verdict."
-        return JobEnded(time.time(), states.FAILED, 76, "yarn", "application-lost", sentence)
+        return JobEnded(time.time(), states.FAILED, codes.LOST, "yarn", "application-lost", sentence)
     if _out_of_time(app):
         sentence = f"The job ran longer than its timeout in YARN{_limit(app)}."
-        return JobEnded(app.finished_s, states.KILLED, 75, "yarn", "yarn-timeout", sentence, tail=app.diagnostics)
+        return JobEnded(
+            app.finished_s, states.KILLED, codes.LIMIT, "yarn", "yarn-timeout", sentence, tail=app.diagnostics
+        )
+    by = _KILLED_BY.search(app.diagnostics)
+    if app.state == "KILLED" and by:
+        return JobEnded(app.finished_s, states.KILLED, codes.KILLED, "client", "job-killed", by[0])
     if "KILLED" in (app.state, app.final_status):
         sentence = "The application was killed through YARN."
-        return JobEnded(app.finished_s, states.KILLED, 137, "yarn", "killed-by-yarn", sentence, tail=app.diagnostics)
+        return JobEnded(
+            app.finished_s, states.KILLED, codes.KILLED, "yarn", "killed-by-yarn", sentence, tail=app.diagnostics
+        )
     if app.state == "FINISHED" and app.final_status == "SUCCEEDED":
         return JobEnded(app.finished_s, states.SUCCEEDED, 0, "yarn", "", app.diagnostics)
     if app.state == "FINISHED" and _NO_AGENT not in app.diagnostics:
         sentence = "The job failed, and its own record of that did not reach the store; YARN has the reason."
-        return JobEnded(app.finished_s, states.FAILED, 76, "yarn", "verdict-missing", sentence, tail=app.diagnostics)
+        return JobEnded(
+            app.finished_s, states.FAILED, codes.LOST, "yarn", "verdict-missing", sentence, tail=app.diagnostics
+        )
     sentence = "The job's agent ended without a verdict: its ApplicationMaster was lost or could not start."
-    return JobEnded(app.finished_s, states.FAILED, 76, "yarn", "agent-lost", sentence, tail=app.diagnostics)
+    return JobEnded(app.finished_s, states.FAILED, codes.LOST, "yarn", "agent-lost", sentence, tail=app.diagnostics)
 
 
 def _limit(app: App) -> str:
@@ -73,10 +88,10 @@ def of_master(verdict: JobEnded) -> bool:
 
 
 def with_yarn(verdict: JobEnded, app: App | None) -> JobEnded:
-    """Return the verdict, corrected when YARN says FAILED or out of time: else KILLED is what somebody wanted."""
+    """Return the verdict, corrected when YARN knows better: FAILED, out of time, or whom it killed the job for."""
     if not doubtful(verdict) or app is None:
         return verdict
-    if _out_of_time(app):
+    if _out_of_time(app) or (app.state == "KILLED" and _KILLED_BY.search(app.diagnostics)):
         return replace(verdict_of(app), time=verdict.time)
     if app.state != "FAILED":
         return verdict
@@ -85,7 +100,7 @@ def with_yarn(verdict: JobEnded, app: App | None) -> JobEnded:
     return replace(
         verdict,
         state=states.FAILED,
-        exit_code=76,
+        exit_code=codes.LOST,
         origin="yarn",
         problem=_AM_LOST,
         message=f"{who}: {said}" if said else who,

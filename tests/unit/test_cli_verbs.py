@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -257,7 +258,7 @@ def test_kill(cluster: PretendCluster, typed: Any) -> None:
     cluster.put(f"{staging_dir(job_plan().job_dir)}/secret", "x")
     code, out, _ = typed("kill", JOB, "--reason", "enough")
     assert (code, out) == (0, f"job fit ({APP}) ended: KILLED\n")
-    assert cluster.killed == [(APP, "enough")]
+    assert cluster.killed == [(APP, f"the job was killed by {USER}@{socket.gethostname()}: enough")]
     assert cluster.names(job_plan().job_dir) == ["spec/job.json"]
 
 

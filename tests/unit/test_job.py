@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -135,7 +136,20 @@ def test_a_job_without_a_record(cluster: PretendCluster, damage: str) -> None:
         find_job(cluster.site(), JOB)
     (problem,) = refused.value.problems
     assert problem.id == ("job-record-missing" if damage == "gone" else "job-record-broken")
-    assert path in problem.evidence
+    if damage == "gone":
+        assert "was cleaned away" in problem.sentence
+        assert problem.evidence.startswith(f"YARN still knows: fit, {APP}, RUNNING in queue default, submitted 2023-")
+        assert problem.next_step.endswith(f"yarn logs -applicationId {APP}")
+    else:
+        assert path in problem.evidence
+
+
+def test_no_record_of_any_job(cluster: PretendCluster) -> None:
+    """Where the user's jobs would be there is nothing: it is the place that is wrong."""
+    for path in [path for path in cluster.files if "/jobs" in path]:
+        del cluster.files[path]
+    with pytest.raises(UsageError, match="this user has no jobs there"):
+        find_job(cluster.site(), JOB)
 
 
 def test_the_view_says_who_was_heard(cluster: PretendCluster) -> None:
@@ -183,7 +197,7 @@ def test_without_an_agent_yarn_kills(cluster: PretendCluster, tmp_path: Path, ag
         host, _, port = closed_port().partition(":")
         cluster.put(agent_file(job_plan().job_dir), json.dumps({"host": host, "port": int(port)}))
     assert find_job(cluster.site(), JOB).kill("enough") == "resourcemanager"
-    assert cluster.killed == [(APP, "enough")]
+    assert cluster.killed == [(APP, f"the job was killed by {USER}@{socket.gethostname()}: enough")]
 
 
 def test_sweeping_leaves_the_jobs_record(cluster: PretendCluster) -> None:
