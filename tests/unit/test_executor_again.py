@@ -200,6 +200,20 @@ def test_again_while_results_are_carried(agent, hdfs, container):
     assert kinds(agent) == ["Register", "Exit", "Register", "Exit", "Done"]
 
 
+def test_again_does_not_wait_for_a_store_that_is_away(agent, hdfs, container):
+    """The results of the attempt before would be carried until their time is over; the others are waiting."""
+    hdfs.standby = 10**9
+    here = container("echo x >$OUTPUT_DIR/x", limits={"upload_s": 600})
+    agent.hold = False
+    here.start()
+    agent.start()
+    with hdfs.changed:
+        assert hdfs.changed.wait_for(lambda: hdfs.asked, 20)
+    agent.again(1)
+    agent.order(wire.LEAVE)
+    assert here.end() == 0
+
+
 def test_the_main_task_sends_its_checkpoint_before_it_registers_again(agent, hdfs, container):
     """The others fetch the newest one; the main task keeps its own and fetches nothing."""
     here = container("cat $CHECKPOINT_DIR/w; echo $ATTEMPT >$CHECKPOINT_DIR/w; exit 1", checkpoint_path="/ckpt")

@@ -73,7 +73,8 @@ def test_a_peer_is_reached_at_one_of_its_addresses(agent, container, peer, dead)
     """The answer says which; then the command starts."""
     here = container()
     mine, me = begin(agent, here)
-    agent.order(wire.PROBE, topology={"worker": (f"{me.host}:{me.probe_port}", f"127.0.0.1:{dead},localhost:{peer}")})
+    ways = f"127.0.0.1:{dead},[localhost]:{peer}"  # an address of IPv6 stands in brackets
+    agent.order(wire.PROBE, topology={"worker": (f"{me.host}:{me.probe_port}", ways)})
     assert agent.told(wire.Probed) == wire.Probed(me.container_id, 2, {"worker:1": "localhost"}, {})
     agent.order(wire.START, topology={"worker": (mine, "127.0.0.1:9")})
     assert here.end() == 0

@@ -129,6 +129,18 @@ def test_a_stop_limits_the_carrying(agent, hdfs, container):
     assert here.end() == 143
 
 
+def test_results_get_a_little_more_time_than_an_agent_that_is_gone(agent, hdfs, container):
+    """While the agent is silent they are carried on, for `silence_s`; then the executor leaves as one that lost it."""
+    hdfs.standby = 10**9
+    limits = {"silence_s": 1, "upload_s": 600}
+    here = container("echo x >$OUTPUT_DIR/x", checkpoint_path="", limits=limits)
+    here.start()
+    agent.start()
+    agent.told(wire.Exit)
+    agent.vanish()
+    assert here.end() == 76
+
+
 def test_leave_ends_the_carrying_and_leaves_no_temporary_name(agent, hdfs, container):
     """The job has ended: what is half carried is taken off the store again."""
     here = container("head -c 3000000 /dev/zero >$OUTPUT_DIR/x", checkpoint_path="")

@@ -1,0 +1,51 @@
+"""`job run` and its way to YARN: a process that is begun beside the checks, and let go however it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from client_fakes import USER, PretendCluster, pretend_cluster
+
+from yarn_submitter.cli import main
+
+JOB = [
+    *["--name", "fit", "--framework", "generic", "--input_path", "", "--num_workers", "1"],
+    *["--worker_resources", "memory=1G", "--worker_launch_cmd", "true"],
+]
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendCluster]:
+    """A cluster, named by the environment; the user's cache and the current directory are empty."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with pretend_cluster(tmp_path / "cluster") as served:
+        for key, value in served.environ.items():
+            monkeypatch.setenv(key, value)
+        served.files |= {f"/user/{USER}": None}
+        yield served
+
+
+@pytest.fixture
+def left(tmp_path: Path) -> Callable[[], tuple[list[str], list[Path]]]:
+    """Tell what the command has left: programs (by their commands) and temporary directories."""
+
+    def children() -> set[str]:
+        lists = (task / "children" for task in Path("/proc/self/task").iterdir())
+        return {pid for each in lists for pid in each.read_text().split()}
+
+    def look() -> tuple[list[str], list[Path]]:
+        commands = [Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ") for pid in children() - before]
+        return commands, list((tmp_path / "cache" / "yarn-submitter" / "tmp").glob("*"))
+
+    before = children()
+    return look
+
+
+def test_a_job_that_is_refused_leaves_nothing(cluster: PretendCluster, left: Callable, capsys) -> None:
+    """The process that would have submitted it has ended, and its files are gone."""
+    assert main(["run", *JOB, "--queue", "none"]) == 64
+    assert "queue-unknown" in capsys.readouterr().err
+    assert left() == ([], [])
