@@ -243,7 +243,8 @@ def _never(gang: _Gang, together: Amount, there: Amount) -> str:
     nodes = f"the cluster's {count_text(len(gang.nodes), 'node')}{_with(gang.label)}"
     have = "has" if len(gang.nodes) == 1 else "have"
     for kind in gang.kinds:
-        asked, available = kind.of(together), kind.text(kind.of(there))
+        asked = kind.of(together)
+        needed, available = _alike(kind, asked, kind.of(there))
         where = ""
         if asked > kind.of(there):
             where = f"{nodes} {have} {available}"
@@ -251,13 +252,20 @@ def _never(gang: _Gang, together: Amount, there: Amount) -> str:
             where = _over_share(asked, max(map(kind.of, gang.asks)), kind.of(there), gang.queue, gang.label)
             where = where and f"{where} of {available}"
         if where:
-            return f"The job needs {kind.text(asked)} at the same time, {where}."
+            return f"The job needs {needed} at the same time, {where}."
     for role in gang.roles:
         fit = sum(_fitting(node.total, role.amount, gang.kinds) for node in gang.nodes)
         if fit < role.needed:
             room = f"room for {fit} (of {role.amount.text()} each)"
             return f"The job needs {role.needed} x {role.name} at the same time, {nodes} {have} {room}."
     return ""
+
+
+def _alike(kind: _Kind, asked: int, there: int) -> tuple[str, str]:
+    """Return two amounts in one unit, so that they can be compared."""
+    if kind is _MEMORY and (asked % 1024 or there % 1024):
+        return f"{asked} MiB", f"{there} MiB"
+    return kind.text(asked), kind.text(there)
 
 
 def _not_now(gang: _Gang, together: Amount, there: Amount) -> str:

@@ -80,7 +80,7 @@ def test_no_node_has_all_of_it():
     [
         (
             [role("worker", 2, 7 * GIB), role("ps", 2, GIB)],
-            "needs 16896 MiB at the same time, the cluster's 2 nodes have 16 GiB",
+            "needs 16896 MiB at the same time, the cluster's 2 nodes have 16384 MiB",
         ),
         ([role("worker", 16, 64)], "needs 17 vcores"),
         ([role("worker", 5, 64, 1, 1)], "needs 5 GPUs at the same time, the cluster's 2 nodes have 4 GPUs"),
@@ -122,7 +122,7 @@ def test_share_of_a_user():
     facts = ClusterFacts((queue,), TWO.nodes, (GPU,))
     (found,) = told(facts, job(role("worker", 4, 2 * GIB)))
     assert found.sentence == (
-        "The job needs 8704 MiB at the same time, one user of queue default may use 25 % of 16 GiB."
+        "The job needs 8704 MiB at the same time, one user of queue default may use 25 % of 16384 MiB."
     )
     assert ids(facts, role("worker", 2, 2 * GIB)) == []
     free = ClusterFacts((dataclasses.replace(queue, user_limit_factor=0.0),), TWO.nodes, (GPU,))
@@ -198,4 +198,4 @@ def test_what_an_elastic_job_needs_is_told_by_its_smallest_number():
     (found,) = told(facts, job(role("worker", 9, 2 * GIB, min_instances=5)))
     assert found.id == "gang-too-large"
     assert found.evidence == "1 x the ApplicationMaster 512 MiB, 1 vcore, 5:9 x worker 2 GiB, 1 vcore"
-    assert found.sentence == "The job needs 10752 MiB at the same time, the cluster's 1 node has 8 GiB."
+    assert found.sentence == "The job needs 10752 MiB at the same time, the cluster's 1 node has 8192 MiB."

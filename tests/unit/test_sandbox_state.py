@@ -60,7 +60,21 @@ def test_an_unknown_sandbox_is_nothing_to_find_and_an_error_to_require(cache):
         require("trial")
     assert problem_of(raised) == "sandbox-unknown"
     assert raised.value.problems[0].next_step == "job sandbox up --name trial"
+    assert raised.value.problems[0].evidence == "there is no sandbox on this machine"
     assert list(cache.iterdir()) == []
+
+
+def test_the_sandboxes_that_there_are(cache):
+    """Whoever names another one is told their names, and the one that may be meant."""
+    for name in ("trial", "old"):
+        directory = cache / "yarn-submitter" / "sandbox" / name
+        directory.mkdir(parents=True)
+        (directory / "state.json").write_text("{}")
+    (cache / "yarn-submitter" / "sandbox" / "half").mkdir()
+    for wrong in ("trail", "-trial"):
+        with pytest.raises(UsageError) as raised:
+            require(wrong)
+        assert raised.value.problems[0].evidence.endswith("sandboxes: old, trial; did you mean trial?")
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", "-x", "x" * 32, "a b"])

@@ -81,11 +81,14 @@ def _status(args: argparse.Namespace, console: Console) -> int:
 
 
 def _status_lines(status: SandboxStatus) -> list[str]:
-    from yarn_submitter.sandbox import name_option
+    from yarn_submitter.sandbox import name_option, others
 
     info = status.info
     if info is None:
-        return [f"there is no sandbox {status.name!r}; next: job sandbox up{name_option(status.name)}"]
+        return [
+            f"there is no sandbox {status.name!r} ({others(status.name)})",
+            f"next: job sandbox up{name_option(status.name)}",
+        ]
     lines = [f"{'daemon':<16} {'pid':>8}  {'address':<22} state"]
     for daemon in status.daemons:
         state = "answers" if daemon.answering else "runs, does not answer" if daemon.alive else "not running"
@@ -101,9 +104,13 @@ def _status_lines(status: SandboxStatus) -> list[str]:
 
 
 def _down(args: argparse.Namespace, console: Console) -> int:
-    from yarn_submitter.sandbox import Sandbox
+    from yarn_submitter.sandbox import Sandbox, find, others
 
+    unknown = find(args.name) is None
     ended = Sandbox(args.name).down(delete=args.delete, progress=console.progress)
+    if unknown and not ended:
+        console.say(f"there is no sandbox {args.name!r} ({others(args.name)})")
+        return 0
     console.say(f"sandbox {args.name!r} is {'down' if ended else 'not running'}{' and deleted' * args.delete}")
     return 0
 

@@ -20,6 +20,7 @@ from yarn_submitter.sandbox.state import (
     SandboxSettings,
     load_state,
     name_option,
+    others,
     parse_properties,
     sandbox_dir,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "SandboxStatus",
     "find",
     "name_option",
+    "others",
     "parse_properties",
     "require",
 ]
@@ -217,7 +219,7 @@ def require(name: str = DEFAULT_NAME) -> SandboxInfo:
             Problem(
                 "sandbox-unknown",
                 f"There is no sandbox {name!r}.",
-                f"looked for {sandbox_dir(name) / 'state.json'}",
+                others(name),
                 f"job sandbox up{name_option(name)}",
             )
         )

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from yarn_submitter.config import cache_dir
 from yarn_submitter.errors import Problem, UsageError
+from yarn_submitter.given import valid_words
 from yarn_submitter.sandbox.files import write_beside
 
 if TYPE_CHECKING:
@@ -146,6 +147,12 @@ def parse_properties(words: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def others(name: str) -> str:
+    """Return in words which sandboxes this user has on this machine, and which one may be meant by `name`."""
+    found = sorted(file.parent.name for file in (cache_dir() / "sandbox").glob("*/state.json"))
+    return valid_words(name, found, "sandboxes") if found else "there is no sandbox on this machine"
+
+
 def sandbox_dir(name: str) -> Path:
     """Return the directory of one sandbox; it may not exist yet.
 
@@ -157,7 +164,7 @@ def sandbox_dir(name: str) -> Path:
             Problem(
                 "sandbox-name",
                 f"{name!r} cannot be the name of a sandbox.",
-                "a name has 1 to 31 letters, digits, `-` or `_`, and begins with a letter or a digit",
+                "a name has 1 to 31 letters, digits, `-` or `_`, and begins with a letter or a digit\n" + others(name),
                 "job sandbox up --name trial",
             )
         )
