@@ -11,7 +11,7 @@ import pytest
 
 from yarn_submitter import config
 from yarn_submitter.envpack.install import Requirements
-from yarn_submitter.envpack.pack import agent_requirements, pack, source_of
+from yarn_submitter.envpack.pack import agent_env, agent_requirements, pack, source_of
 from yarn_submitter.envpack.python import ask_inside
 from yarn_submitter.errors import SubmitterError, UsageError
 
@@ -118,6 +118,16 @@ def test_agent_requirements_lose_the_extra_and_keep_their_marker():
         "ruff; extra == 'test'",
     ]
     assert agent_requirements(declared) == ("aiohttp<4,>=3.12", "setuptools<82; (python_version >= '3.12')")
+
+
+def test_the_agents_environment_is_made_once(cache, monkeypatch):
+    """Whoever waits for it hears that this comes once."""
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", "")
+    said: list[str] = []
+    with pytest.raises(SubmitterError):
+        agent_env(said.append)
+    assert said[0] == "once on this machine, the agent's Python: making a virtualenv"
 
 
 def test_command_line_tells_virtualenv_from_requirements(cache):

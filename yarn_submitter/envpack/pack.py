@@ -254,7 +254,7 @@ def agent_env(progress: Callable[[str], None]) -> Path:
             imports=("aiohttp", "hdfs", "skein", "skein.core"),
             exclude=AGENT_EXCLUDES,
             compact=True,
-            progress=progress,
+            progress=lambda text: progress(f"once on this machine, the agent's Python: {text}"),
         )
     except StagingError as error:
         first = error.problems[0]
