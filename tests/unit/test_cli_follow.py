@@ -132,6 +132,11 @@ def test_a_failed_job_says_why(cluster: PretendCluster) -> None:
              "exit code 137 (origin: client)"],
         ),
         (
+            JobEnded(1.0, states.FAILED, 75, "yarn", "gang-timeout", "only a part of the job came up"),
+            ["job fit FAILED: only a part of the job came up [gang-timeout]", "  next: job queues",
+             "exit code 75 (origin: yarn)"],
+        ),
+        (
             JobEnded(1.0, states.FAILED, 76, "yarn", "agent-lost", "The agent is lost.", tail="YARN's words"),
             ["job fit FAILED: The agent is lost. [agent-lost]", "  | YARN's words", f"  next: job logs {JOB}",
              "exit code 76 (origin: yarn)"],

@@ -385,3 +385,15 @@ def test_thousands_of_tasks_are_folded_in_time() -> None:
 
     view = fold(dataclasses.replace(view, tasks=Watched(view.tasks)), [STARTED, exited("worker:0", 3), again(2), up[0]])
     assert walked == []
+
+
+def test_a_job_that_runs_with_all_its_tasks_waits_for_nothing() -> None:
+    """What it waited for has come with the last of those that start again."""
+    plan = job_plan(roles=job_plan().roles[1:2])
+    peers = [dataclasses.replace(REGISTERED, task=f"worker:{index}", container_id=f"c{index}") for index in (0, 1)]
+    view = fold(
+        begin(plan),
+        [UP, *peers, GANG, TaskRestarting(21.0, "worker:0", 2, "it failed", keeps=False), Waiting(51.0, "no room")],
+    )
+    assert (view.state, view.waiting) == (states.RUNNING, "no room")
+    assert apply(view, dataclasses.replace(peers[0], time=60.0, attempt=2)).waiting == ""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from yarn_submitter import readers
-from yarn_submitter.facts import GPU, Amount, ClusterFacts, Label, Node, Partition, Pending, Queue
+from yarn_submitter.facts import GPU, Amount, ClusterFacts, Label, Node, Partition, Pending, Queue, UserShare
 from yarn_submitter.pending import Waits, reasons
 from yarn_submitter.rest import App
 
@@ -201,5 +201,20 @@ def test_a_cause_that_is_not_known_here() -> None:
 
 def test_the_largest_ask_is_explained() -> None:
     """Of several kinds of containers the one that is hardest to place."""
-    waits = Waits(app(pending=(ask(512), ask(4096))), ClusterFacts((ML,), (node("n1", 3000), node("n2", 3000))))
+    waits = Waits(app(pending=(ask(3500), ask(4096))), ClusterFacts((ML,), (node("n1", 3000), node("n2", 3000))))
     assert "4 GiB" in reasons(waits)[0]
+
+
+def test_few_of_the_schedulers_words_are_enough() -> None:
+    """What it says of an application that is passed over only because nothing of it waits is none of them."""
+    said = ("Application has no pending requests", "one", "two", "two.", "three")
+    waits = Waits(app("ACCEPTED", pending=(ask(1),), said="zero."), ClusterFacts((ML,), (node("n1", 8192),)), said)
+    assert reasons(waits) == ["YARN says: zero; one; two"]
+
+
+@pytest.mark.parametrize(("label", "expected"), [("", True), ("gpu", False)])
+def test_the_limit_of_one_user_is_that_of_nodes_without_a_label(label: str, expected: bool) -> None:
+    """The scheduler tells the numbers of the default partition only."""
+    ml = dataclasses.replace(ML, users=(UserShare("ada", Amount(4096, 4), Amount(2048, 2)),))
+    nodes = (node("n1", 8192), node("n2", 8192, "gpu"))
+    assert why(ask(512, label=label), *nodes, queues=(ml,)).startswith("ada has reached the limit") == expected
