@@ -161,6 +161,22 @@ def test_many_tasks_try_a_few_peers_each_and_every_one_is_tried(framework):
         assert times["worker:0"] == 189
 
 
+def test_the_peers_that_a_task_tries_lie_far_apart():
+    """A broken rack or switch is seen by every task, wherever it is itself."""
+    topology = tasks(worker=161)
+    found = [split_task(peer)[1] for peer in runtimes.peers(of("generic", topology), topology, "worker", 7)]
+    assert len(found) == 16
+    assert {(after - before) % 161 for before, after in zip(found, found[1:] + found[:1], strict=True)} <= {10, 11}
+
+
+def test_torchrun_starts_its_processes_again_as_often_as_the_job_may():
+    """And never less often than its own documentation has it."""
+    topology = tasks(worker=2)
+    for allowed, expected in ((0, "3"), (3, "3"), (7, "7")):
+        job_plan = dataclasses.replace(of("pytorch", topology, min_instances=1), max_restarts=allowed)
+        assert runtimes.environment(job_plan, topology, "worker", 0)["PET_MAX_RESTARTS"] == expected
+
+
 def test_a_task_that_is_not_there_is_nobodys_peer():
     """An elastic job begins without it; the first that is there is rank 0."""
     topology = {"worker": ("", "b:1", "", "d:1")}
