@@ -12,7 +12,7 @@ from yarn_submitter.facts import Amount
 from yarn_submitter.feed import AppSeen
 from yarn_submitter.monitor import begin, fold
 from yarn_submitter.rest import App
-from yarn_submitter.stage import held_back, stage
+from yarn_submitter.stage import held_back, missing, stage
 
 
 def test_a_role_that_waits_for_another_one_is_told_until_it_starts():
@@ -50,6 +50,8 @@ def test_how_far_a_job_is() -> None:
     assert stage(fold(view, [seen("RUNNING", containers=3), up, first])) == "1 of 4 tasks up, 1 more localizing"
     assert stage(fold(view, [seen("RUNNING", containers=2), up, first])) == "1 of 4 tasks up"
     assert stage(fold(view, [up, gang])) == "running"
+    assert missing(fold(view, [up, first])) == "1 of 1 chief, 1 of 2 worker, 1 of 1 ps"
+    assert missing(fold(view, [up, dataclasses.replace(first, task="ps:0")])) == "1 of 1 chief, 2 of 2 worker"
 
 
 def test_another_master_is_told_while_the_job_lives() -> None:
