@@ -12,7 +12,6 @@ import math
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from am.contract import job as contract
@@ -179,13 +178,10 @@ class Feed:
     def _recorded(self) -> list[Event | None]:
         """Return the history line by line, None for what is no known event; segments never change and are read once."""
         directory = contract.history_dir(self._job_dir)
-        names = [status.path for status in self._store.list(directory)] if self._store.status(directory) else []
-        segments = sorted((_segment_key(name), name) for name in names if name.endswith(".jsonl"))
+        segments = sorted((_segment_key(name), name) for name in _segment_paths(self._store, directory))
         fresh = [name for _, name in segments if name not in self._segments]
-        if fresh:
-            with ThreadPoolExecutor(min(len(fresh), _READERS)) as pool:  # 15 ms each, and somebody waits for `job show`
-                for name, content in zip(fresh, pool.map(self._store.read, fresh), strict=True):
-                    self._segments[name] = list(_parse(content.decode(errors="replace").splitlines()))
+        for name, content in zip(fresh, _read_all(self._store, fresh), strict=True):
+            self._segments[name] = list(_parse(content.decode(errors="replace").splitlines()))
         return [event for _, name in segments for event in self._segments[name]]
 
     def _count_until(self, attempt: int) -> int:
@@ -257,14 +253,33 @@ def verdict_left(store: Store, job_dir: str) -> JobEnded | None:
     It is the last that an agent writes: the newest segment beside each ApplicationMaster is looked into.
     """
     directory = contract.history_dir(job_dir)
-    names = [status.path for status in store.list(directory)] if store.status(directory) else []
-    newest = {_segment_key(name)[0]: name for name in sorted(names, key=_segment_key) if name.endswith(".jsonl")}
+    names = _segment_paths(store, directory)
+    newest = {_segment_key(name)[0]: name for name in sorted(names, key=_segment_key)}
     for name in reversed(newest.values()):
         said = _parse(store.read(name).decode(errors="replace").splitlines())
         verdict = next((event for event in said if isinstance(event, JobEnded)), None)
         if verdict is not None:
             return verdict
     return None
+
+
+def _segment_paths(store: Store, directory: str) -> list[str]:
+    """Return the paths of a history's segments; none when nothing was written yet."""
+    try:
+        return [status.path for status in store.list(directory) if status.path.endswith(".jsonl")]
+    except StagingError as error:
+        if error.problems[0].id != "store-missing":
+            raise
+        return []
+
+
+def _read_all(store: Store, paths: list[str]) -> Iterable[bytes]:
+    if len(paths) < 2:
+        return map(store.read, paths)
+    from concurrent.futures import ThreadPoolExecutor  # 9 ms that most jobs' history need not spend
+
+    with ThreadPoolExecutor(min(len(paths), _READERS)) as pool:  # 15 ms each, and somebody waits for `job show`
+        return list(pool.map(store.read, paths))
 
 
 class _Patience:

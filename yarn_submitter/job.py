@@ -361,6 +361,8 @@ def locate(site: Site, name: str) -> tuple[str, App | None]:
 def _by_name(site: Site, name: str) -> list[tuple[str, App]]:
     same = [(job_id, app) for job_id, app in ours(site.resource_manager.list_apps(name=name)) if app.name == name]
     same = [(job_id, app) for job_id, app in same if app.user == site.user] or same
+    if all(app.ended for _, app in same[1:]):  # the newest is the one, whether it lives or not
+        return same
     living = [one for one, (_, app) in zip(same, settled(site, same), strict=True) if not app.ended]
     if len(living) > 1:
         rows = "\n".join(f"{app.id}  {job_id}  {app.user}  {app.state}" for job_id, app in living)
@@ -373,10 +375,12 @@ def _by_name(site: Site, name: str) -> list[tuple[str, App]]:
 def _open(site: Site, job_id: str, app: App | None) -> Job:
     paths = site.paths_of(app.user if app else site.user)
     file = f"{contract.spec_dir(paths.job(job_id))}/job.json"
-    if site.store.status(file) is None:
-        raise UsageError(_without_record(site, paths, job_id, app))
     try:
         plan = JobPlan.from_text(site.store.read(file).decode())
+    except StagingError as error:
+        if error.problems[0].id != "store-missing":
+            raise
+        raise UsageError(_without_record(site, paths, job_id, app)) from error
     except ValueError as error:  # a ContractError, too
         sentence = f"The record of job {job_id} cannot be read; another version may have written it."
         raise UsageError(Problem("job-record-broken", sentence, f"{file}: {error}")) from error
@@ -391,7 +395,6 @@ def _without_record(site: Site, paths: JobPaths, job_id: str, app: App | None) -
     sentence = f"The directory of job {job_id} was cleaned away (`job clean`): record, history and results."
     if app is None:
         return Problem("job-record-missing", sentence, paths.job(job_id), f"see: job list{site.option}")
-    times = f"submitted {when_text(app.started_s)}" + (f", ended {when_text(app.finished_s)}" if app.ended else "")
-    said = f"YARN still knows: {app.name}, {app.id}, {state_of(app)} in queue {app.queue}, {times}"
+    said = f"{app.name}, {app.id}, {state_of(app)} in queue {app.queue}, submitted {when_text(app.started_s)}"
     step = f"what its tasks wrote, while YARN keeps it: yarn logs -applicationId {app.id}"
-    return Problem("job-record-missing", sentence, f"{said}\n{app.diagnostics}".strip(), step)
+    return Problem("job-record-missing", sentence, f"YARN still knows: {said}\n{app.diagnostics}".strip(), step)

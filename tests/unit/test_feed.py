@@ -342,7 +342,7 @@ def test_requests_of_now(cluster: PretendCluster) -> None:
     before = len(cluster.asked)
     asking.now()
     asked = [request.params.get("op", request.path.rpartition("/")[2]) for request in cluster.asked[before:]]
-    assert asked == [APP, "GETFILESTATUS", "LISTSTATUS", "OPEN", "1-1.jsonl"]
+    assert asked == [APP, "LISTSTATUS", "OPEN", "1-1.jsonl"]
 
 
 class ScriptedDoor(AgentDoor):
