@@ -21,7 +21,7 @@ from yarn_submitter.errors import Problem, StagingError, SubmitterError, UsageEr
 from yarn_submitter.facts import ClusterFacts
 from yarn_submitter.feed import Feed, verdict_left
 from yarn_submitter.monitor import JobView, TaskView, begin, fold
-from yarn_submitter.rest import App
+from yarn_submitter.rest import ENDED, App
 from yarn_submitter.site import Site
 from yarn_submitter.store import FileStatus
 from yarn_submitter.units import when_text
@@ -38,7 +38,6 @@ if TYPE_CHECKING:  # `job show` waits for nothing and reads no logs
 
 _TAGGED = "yarn-submitter"
 _TAG = "ys-id:"
-_ENDED = ("FINISHED", "FAILED", "KILLED")
 _SWEPT = 30
 _SETTLED_S = 2.0
 _LOOKED_INTO = 16
@@ -257,7 +256,7 @@ def sweep_ended(site: Site, jobs: Sequence[tuple[str, App]] | None = None) -> No
     """
     with contextlib.suppress(SubmitterError):
         if jobs is None:
-            jobs = ours(site.resource_manager.list_apps(user=site.user, tags=(_TAGGED,), states=_ENDED))
+            jobs = ours(site.resource_manager.list_apps(user=site.user, tags=(_TAGGED,), states=ENDED))
         ended = [(job_id, app) for job_id, app in jobs if app.ended and app.user == site.user and JOB_ID.match(job_id)]
         # A success is told to YARN by the agent, which sweeps before.
         ended = [(job_id, app) for job_id, app in ended if app.final_status != "SUCCEEDED"][:_SWEPT]
