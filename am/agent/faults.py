@@ -165,6 +165,9 @@ _FILES_SAID = (
     "FileNotFoundException",
     "AccessControlException",
 )
+# Of org.apache.hadoop.fs.LocalDirAllocator. A node that has no good disk left at all refuses by -1, as it does for what
+# is wrong with the job; -101 comes only when some are left.
+_DISKS_SAID = ("No space available in any of the local directories", "Could not find any valid local directory")
 _NODE_BROKEN = Fault("its node could not make the container's directories or rights", PLATFORM, True, _DISK)
 _REFUSED = Fault("its node's rules refuse its Docker container", PROGRAM, False, _DOCKER_RULES)
 # Of containers that ended before their executor registered. Codes that the executor itself may leave with (70, 73, 75,
@@ -324,6 +327,8 @@ def classify(exit_: TaskExited) -> Fault:
     if exit_.problem == "container-ended":  # YARN's word: no executor lived that could have said it
         default = _FILES if any(words in exit_.tail for words in _FILES_SAID) else _ENDED
         return CONTAINERS.get(exit_.code, default)
+    if exit_.problem == "container-refused" and any(words in exit_.tail for words in _DISKS_SAID):
+        return PROBLEMS["disks-failed"]
     if exit_.problem:
         return PROBLEMS.get(exit_.problem, _UNNAMED)
     return of_exit(exit_.code)

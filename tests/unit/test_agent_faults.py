@@ -121,6 +121,15 @@ def test_what_yarn_says(
     assert (fault.whose, fault.retry) == (whose, retry)
 
 
+def test_a_node_without_room_is_no_fault_of_the_job() -> None:
+    """A node refuses by -1 what it may not start, and what it has no disk for: the second can go elsewhere."""
+    problem, code = yarn_end(-1, registered=False)
+    said = "its node refused to start it\nNo space available in any of the local directories on hosth1/10.0.0.1"
+    fault = faults.classify(dataclasses.replace(exited(code, problem, "yarn"), tail=said))
+    assert (fault.whose, fault.retry) == (PLATFORM, True)
+    assert fault.advice == faults.STATUSES[-101].advice
+
+
 @pytest.mark.parametrize(
     "said",
     [
