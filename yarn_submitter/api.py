@@ -201,9 +201,10 @@ def list_jobs(
         live: Only those that have not ended.
         warn: As for `attach`.
     """
-    from yarn_submitter.job import ours, settled, state_of
+    from yarn_submitter.job import ours, settled
     from yarn_submitter.rest import LIVE
     from yarn_submitter.site import open_site
+    from yarn_submitter.verdicts import state_of
 
     site = open_site(cluster, warn=_teller(warn))
     found = site.resource_manager.list_apps(

@@ -19,11 +19,12 @@ from am.contract.job import JobPlan
 from yarn_submitter.agentdoor import AgentGoneError
 from yarn_submitter.errors import Problem, UsageError
 from yarn_submitter.feed import Feed
-from yarn_submitter.job import JOB_ID, locate, ours, state_of
+from yarn_submitter.job import JOB_ID, locate, ours
 from yarn_submitter.record import Record, read_record
 from yarn_submitter.rest import App
 from yarn_submitter.site import Site
 from yarn_submitter.store import FileStatus, store_path
+from yarn_submitter.verdicts import state_of
 from yarn_submitter.webhdfs import TEMPORARY
 
 UNKNOWN = "UNKNOWN"  # neither YARN nor the history says how it ended

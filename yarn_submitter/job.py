@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from am.contract import job as contract
 from am.contract import states
 from am.contract.events import JobEnded
-from am.contract.job import JobPaths, JobPlan
+from am.contract.job import JobPlan
 from yarn_submitter.agentdoor import AgentGoneError
 from yarn_submitter.errors import Problem, StagingError, SubmitterError, UsageError
 from yarn_submitter.facts import ClusterFacts
@@ -24,8 +24,7 @@ from yarn_submitter.monitor import JobView, TaskView, begin, fold
 from yarn_submitter.rest import ENDED, App
 from yarn_submitter.site import Site
 from yarn_submitter.store import FileStatus
-from yarn_submitter.units import when_text
-from yarn_submitter.verdicts import killed_words
+from yarn_submitter.verdicts import cleaned, killed_words
 from yarn_submitter.yarn import application_dir
 
 if TYPE_CHECKING:  # `job show` waits for nothing and reads no logs
@@ -317,13 +316,6 @@ def _settled(app: App, left: Future[JobEnded | None], ends_s: float) -> App:
     return replace(app, state="FINISHED", final_status=verdict.state, finished_s=verdict.time)
 
 
-def state_of(app: App) -> str:
-    """Return an application's state in one word: its final status once it has ended."""
-    if not app.ended:
-        return app.state
-    return "KILLED" if "KILLED" in (app.state, app.final_status) else app.final_status
-
-
 def find_job(site: Site, name: str) -> Job:
     """Return the job that `name` means, as `locate` finds it.
 
@@ -353,7 +345,9 @@ def locate(site: Site, name: str) -> tuple[str, App | None]:
     else:
         found = _by_name(site, name)
     if not found:
-        raise UsageError(Problem("job-unknown", f"There is no job {name!r} on this cluster.", "", "see: job list"))
+        raise UsageError(
+            Problem("job-unknown", f"There is no job {name!r} on this cluster.", "", f"job list{site.option}")
+        )
     return found[0]
 
 
@@ -379,21 +373,12 @@ def _open(site: Site, job_id: str, app: App | None) -> Job:
     except StagingError as error:
         if error.problems[0].id != "store-missing":
             raise
-        raise UsageError(_without_record(site, paths, job_id, app)) from error
+        sentence = f"The record of job {job_id} is not on the store; this user has no jobs there."
+        problem = Problem("job-record-missing", sentence, file, "see whether YARN_SUBMITTER_ROOT is as at submit")
+        if app is not None and site.store.status(paths.jobs) is not None:
+            problem = cleaned(job_id, app)
+        raise UsageError(problem) from error
     except ValueError as error:  # a ContractError, too
         sentence = f"The record of job {job_id} cannot be read; another version may have written it."
         raise UsageError(Problem("job-record-broken", sentence, f"{file}: {error}")) from error
     return Job(site, job_id, app.id if app else "", plan)
-
-
-def _without_record(site: Site, paths: JobPaths, job_id: str, app: App | None) -> Problem:
-    """Say what became of a job whose directory is gone, and all that is still known of it: YARN's word."""
-    if site.store.status(paths.jobs) is None:
-        sentence = f"The record of job {job_id} is not on the store; this user has no jobs there."
-        return Problem("job-record-missing", sentence, paths.jobs, "see whether YARN_SUBMITTER_ROOT is as at submit")
-    sentence = f"The directory of job {job_id} was cleaned away (`job clean`): record, history and results."
-    if app is None:
-        return Problem("job-record-missing", sentence, paths.job(job_id), f"see: job list{site.option}")
-    said = f"{app.name}, {app.id}, {state_of(app)} in queue {app.queue}, submitted {when_text(app.started_s)}"
-    step = f"what its tasks wrote, while YARN keeps it: yarn logs -applicationId {app.id}"
-    return Problem("job-record-missing", sentence, f"YARN still knows: {said}\n{app.diagnostics}".strip(), step)

@@ -17,6 +17,7 @@ from yarn_submitter.preflight import label_of, with_instances
 from yarn_submitter.preflight_queues import label_findings, queue_findings
 from yarn_submitter.record import read_record
 from yarn_submitter.rest import App
+from yarn_submitter.verdicts import state_of
 
 _SLACK_S = 1.0  # YARN keeps milliseconds, and its clock need not be ours
 
@@ -124,7 +125,7 @@ def _living(job: Job) -> App:
     """
     app = job.site.resource_manager.get_app(job.application_id) if job.application_id else None
     if app is None or app.ended:
-        state = f"{app.state}, {app.final_status}" if app else "the ResourceManager has forgotten it"
+        state = state_of(app) if app else "the ResourceManager has forgotten it"
         sentence = f"Job {job.name} ({job.id}) has ended; nothing of it can be changed any more."
         raise UsageError(Problem("job-over", sentence, state, f"job show {job.id}{job.site.option}"))
     return app

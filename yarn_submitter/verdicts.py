@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from am.contract import codes, states
 from am.contract.events import JobEnded
+from yarn_submitter.errors import Problem
 from yarn_submitter.rest import App
 from yarn_submitter.units import seconds_text, when_text
 
@@ -114,3 +115,18 @@ def yarns_words(said: str) -> str:
     lines = [_DATE.sub("", line.strip().removeprefix(_HEADING)).strip().rstrip(".") for line in said.splitlines()]
     told = [line for line in lines if line and not _NOTHING_NEW.search(line)]
     return ", ".join([f"exit code {code}" for code in _CODE.findall(said)[:1]] + told[:2])
+
+
+def state_of(app: App) -> str:
+    """Return an application's state in one word: its final status once it has ended."""
+    if not app.ended:
+        return app.state
+    return "KILLED" if "KILLED" in (app.state, app.final_status) else app.final_status
+
+
+def cleaned(job_id: str, app: App) -> Problem:
+    """Return what is still known of a job whose directory is gone: YARN's word."""
+    sentence = f"The directory of job {job_id} was cleaned away (`job clean`), or YARN_SUBMITTER_ROOT was another one."
+    said = f"{app.name}, {app.id}, {state_of(app)} in queue {app.queue}, submitted {when_text(app.started_s)}"
+    step = f"what its tasks wrote, while YARN keeps it: yarn logs -applicationId {app.id}"
+    return Problem("job-record-missing", sentence, f"YARN still knows: {said}\n{app.diagnostics}".strip(), step)

@@ -18,10 +18,11 @@ from am.contract import states, wire
 from am.contract.events import AgentStarted, Event, JobEnded
 from am.contract.job import CERTIFICATE_FILE, access_file, agent_file, staging_dir
 from yarn_submitter.errors import DeniedError, SubmitterError, UsageError
-from yarn_submitter.job import find_job, ours, settled, state_of, sweep_ended, sweep_within
+from yarn_submitter.job import find_job, ours, settled, sweep_ended, sweep_within
 from yarn_submitter.load import load
 from yarn_submitter.plan import plan as plan_of
 from yarn_submitter.submit import submit
+from yarn_submitter.verdicts import state_of
 
 WORKER = ["--num_workers", "1", "--worker_resources", "memory=1G", "--worker_launch_cmd", "true"]
 BAD = JobEnded(30.0, states.FAILED, 3, "task", "task-failed", "chief:0 exited with code 3", "chief:0", "nm", "oh")

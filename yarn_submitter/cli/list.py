@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from yarn_submitter.cli.console import Column, Console, aligned
 from yarn_submitter.cli.job_arguments import add_cluster, site_of
 from yarn_submitter.errors import Problem, UsageError
-from yarn_submitter.job import ours, settled, state_of
+from yarn_submitter.job import ours, settled
 from yarn_submitter.rest import App
 from yarn_submitter.site import Site
 from yarn_submitter.units import seconds_text
+from yarn_submitter.verdicts import state_of
 
 NAME = "list"
 HELP = "list jobs"

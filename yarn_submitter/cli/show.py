@@ -95,7 +95,7 @@ def _lines(job: Job, view: JobView, source: str, why: Sequence[str], ink: Ink) -
         ("Input Path", plan.input_path),
         ("Checkpoint Path", plan.checkpoint_path),
         ("Saved Model Path", plan.saved_model_path),
-        ("Output Path", output_dir(plan.job_dir, plan.main_task).rpartition("/")[0]),
+        ("Output Path", job.site.conf.default_fs + output_dir(plan.job_dir, plan.main_task).rpartition("/")[0]),
         *links(view, plan).items(),
         *((f"Master {lost.attempt} lost", f"{clock(lost.time)}  {yarns_words(lost.said)}") for lost in view.lost),
         *((f"Avoided {host}", reason) for host, reason in view.avoided.items()),
@@ -115,7 +115,10 @@ def _timeout(app: App | None) -> str:
     """Return when YARN kills a job that lives on."""
     if app is None or not app.expires_s:
         return ""
-    return f"YARN kills the job at {when_text(app.expires_s)}, in {seconds_text(max(0, app.expires_s - time.time()))}"
+    left_s = app.expires_s - time.time()
+    return f"YARN kills the job at {when_text(app.expires_s)}, " + (
+        f"in {seconds_text(left_s)}" if left_s > 0 else "now"
+    )
 
 
 def _end(job: Job, view: JobView, ink: Ink) -> list[str]:
