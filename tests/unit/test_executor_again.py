@@ -5,8 +5,7 @@ import socket
 import threading
 
 import pytest
-from executor_hdfs import FakeHdfs
-from executor_world import Container, FakeAgent, credentials, group_gone, plan
+from executor_world import group_gone, plan
 
 from am.contract import wire
 from am.contract.job import Resources, RolePlan
@@ -14,42 +13,19 @@ from am.contract.job import Resources, RolePlan
 EACH_ITS_OWN = "echo out $ATTEMPT; echo err $YARN_SUBMITTER_ATTEMPT >&2; exit $((3 - ATTEMPT))"
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    """The job's certificate with its key."""
-    return credentials(tmp_path_factory.mktemp("certificates"), "ours")
-
-
 @pytest.fixture
-def agent(certificate):
+def agent(agent):
     """The job's agent, which lets failed tasks start again."""
-    agent = FakeAgent(*certificate)
     agent.hold = True
-    yield agent
-    agent.vanish()
+    return agent
 
 
 @pytest.fixture
-def hdfs():
-    """The job's store."""
-    hdfs = FakeHdfs()
-    yield hdfs
-    hdfs.close()
-
-
-@pytest.fixture
-def container(tmp_path, certificate, agent, hdfs):
+def container(agent, hdfs, container_of):
     """Makes a container of a job with this agent and store; changes are the plan's."""
-    made = []
-
-    def make(command, **changes):
-        job_plan = plan(command=command, agent_ports=(agent.port,), webhdfs=(hdfs.address,), **changes)
-        made.append(Container.make(tmp_path, job_plan, certificate[0]))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.close()
+    return lambda command, **changes: container_of(
+        plan(command=command, agent_ports=(agent.port,), webhdfs=(hdfs.address,), **changes)
+    )
 
 
 def exit_of(agent, attempt):

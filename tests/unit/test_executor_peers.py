@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from executor_world import Container, FakeAgent, credentials, plan
+from executor_world import plan
 
 from am.contract import wire
 from am.contract.job import Resources, RolePlan
@@ -18,33 +18,15 @@ from am.executor.interfaces import interface_of, interfaces, parse
 SHOW = "python3 -c 'import os, json; print(json.dumps(dict(os.environ)))'"
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    """The job's certificate with its key."""
-    return credentials(tmp_path_factory.mktemp("certificates"), "ours")
-
-
 @pytest.fixture
-def agent(certificate):
-    """The job's agent."""
-    agent = FakeAgent(*certificate)
-    yield agent
-    agent.vanish()
-
-
-@pytest.fixture
-def container(tmp_path, certificate, agent):
+def container(agent, container_of):
     """Makes a container of a job of two workers with this agent; changes are the plan's."""
-    made = []
 
     def make(command="true", env=None, **changes):
         roles = (RolePlan("worker", 2, Resources(512), command, env or {}),)
-        made.append(Container.make(tmp_path, plan(agent_ports=(agent.port,), roles=roles, **changes), certificate[0]))
-        return made[-1]
+        return container_of(plan(agent_ports=(agent.port,), roles=roles, **changes))
 
-    yield make
-    for each in made:
-        each.close()
+    return make
 
 
 @pytest.fixture

@@ -5,49 +5,21 @@ import os
 import threading
 
 import pytest
-from executor_hdfs import FakeHdfs
-from executor_world import Container, FakeAgent, credentials, plan
+from executor_world import plan
 
 from am.contract import wire
 from am.contract.job import Resources, RolePlan
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    """The job's certificate with its key."""
-    return credentials(tmp_path_factory.mktemp("certificates"), "ours")
-
-
 @pytest.fixture
-def agent(certificate):
-    """The job's agent."""
-    agent = FakeAgent(*certificate)
-    yield agent
-    agent.vanish()
-
-
-@pytest.fixture
-def hdfs():
-    """The job's store."""
-    hdfs = FakeHdfs()
-    yield hdfs
-    hdfs.close()
-
-
-@pytest.fixture
-def container(tmp_path, certificate, agent, hdfs):
+def container(agent, hdfs, container_of):
     """Makes a container of a job with this agent and store; changes are the plan's."""
-    made = []
 
     def make(command, **changes):
         values = {"checkpoint_path": "hdfs://c/ckpt", "saved_model_path": "/model", **changes}
-        job_plan = plan(command=command, agent_ports=(agent.port,), webhdfs=(hdfs.address,), **values)
-        made.append(Container.make(tmp_path, job_plan, certificate[0]))
-        return made[-1]
+        return container_of(plan(command=command, agent_ports=(agent.port,), webhdfs=(hdfs.address,), **values))
 
-    yield make
-    for each in made:
-        each.close()
+    return make
 
 
 LEAVE_ALL = "echo o >$OUTPUT_DIR/o; echo m >$MODEL_DIR/m; echo c >$CHECKPOINT_DIR/c; echo s >$JOB_STATE_DIR/s; exit {}"

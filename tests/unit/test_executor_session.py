@@ -7,40 +7,16 @@ import time
 from pathlib import Path
 
 import pytest
-from executor_world import SECRET, Container, FakeAgent, credentials, group_gone, plan
+from executor_world import SECRET, FakeAgent, group_gone, plan
 
 from am.contract import job, wire
 from am.executor.process import problem_of
 
 
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory):
-    """Two jobs' certificates with their keys."""
-    where = tmp_path_factory.mktemp("certificates")
-    return {name: credentials(where, name) for name in ("ours", "another")}
-
-
 @pytest.fixture
-def agent(certificates):
-    """The job's agent."""
-    agent = FakeAgent(*certificates["ours"])
-    yield agent
-    agent.vanish()
-
-
-@pytest.fixture
-def container(tmp_path, certificates, agent):
+def container(agent, container_of):
     """Makes a container of a job with this agent; changes are the plan's."""
-    made = []
-
-    def make(**changes):
-        ports = changes.pop("agent_ports", (agent.port,))
-        made.append(Container.make(tmp_path, plan(agent_ports=ports, **changes), certificates["ours"][0]))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.close()
+    return lambda **changes: container_of(plan(**{"agent_ports": (agent.port,), **changes}))
 
 
 def test_a_task_registers_starts_with_the_topology_and_reports_its_exit(agent, container):

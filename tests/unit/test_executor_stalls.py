@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from executor_world import Container, FakeAgent, credentials, group_gone, plan
+from executor_world import group_gone, plan
 
 from am.contract import wire
 from am.contract.job import Limits, Resources, RolePlan
@@ -13,20 +13,6 @@ from am.executor.stalls import Idleness
 
 FOREVER = "trap '' TERM; echo $$ >said; while :; do sleep 600; done"
 PY_SPY = '#!/bin/sh\nread -r name </proc/$3/comm; [ "$name" = python3 ] && echo "$1 $2: waiting in recv"\n'
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    """The job's certificate with its key."""
-    return credentials(tmp_path_factory.mktemp("certificates"), "ours")
-
-
-@pytest.fixture
-def agent(certificate):
-    """The job's agent."""
-    agent = FakeAgent(*certificate)
-    yield agent
-    agent.vanish()
 
 
 @pytest.fixture
@@ -46,21 +32,15 @@ def programs(tmp_path):
 
 
 @pytest.fixture
-def container(tmp_path, certificate, agent):
+def container(agent, container_of):
     """Makes a container of a job of one worker with this agent; `gpus` and `tracked` are its role's."""
-    made = []
 
     def make(command, gpus=0, tracked=True, **limits):
         role = RolePlan("worker", 1, Resources(512, gpus=gpus), command, tracked=tracked)
         limits = {"stop_grace_s": 1, **limits}
-        made.append(
-            Container.make(tmp_path, plan(agent_ports=(agent.port,), roles=(role,), limits=limits), certificate[0])
-        )
-        return made[-1]
+        return container_of(plan(agent_ports=(agent.port,), roles=(role,), limits=limits))
 
-    yield make
-    for each in made:
-        each.close()
+    return make
 
 
 def nvidia_smi(*percents):
