@@ -23,9 +23,10 @@ from yarn_submitter.sandbox.state import Process
 linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 # Says so when it is ready, then waits for the end; deaf to TERM when told so.
 PROGRAM = """
-import signal, sys
+import os, signal, sys
 if "deaf" in sys.argv: signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print("ready", flush=True)
+if "READY" in os.environ: open(os.environ["READY"], "w").close()
 signal.pause()
 """
 
@@ -51,9 +52,12 @@ def started():
 
 
 def remembered(tmp_path, mark):
-    """Start one program as a sandbox does."""
-    children = Children()
-    process = children.start([sys.executable, "-c", PROGRAM, mark], os.environ, tmp_path / "x.log", tmp_path)
+    """Start one program as a sandbox does, and wait until it runs: the kernel shows its arguments a moment late."""
+    children, ready = Children(), tmp_path / "ready"
+    os.mkfifo(ready)
+    environ = {**os.environ, "READY": str(ready)}
+    process = children.start([sys.executable, "-c", PROGRAM, mark], environ, tmp_path / "x.log", tmp_path)
+    ready.open().close()
     return children, process
 
 
