@@ -16,8 +16,9 @@ _CODE = re.compile(r"exitCode: (-?\d+)")
 _KILLED_BY = re.compile(r"the job was killed by \S+@.*", re.DOTALL)  # our own words, see killed_words
 _DATE = re.compile(r"^\[[^\]]*\]\s*")
 _HEADING = "Failing this attempt.Diagnostics: "
-_NOTHING_NEW = re.compile(
-    r"exitCode:|Container (killed on request|exited with)|For more detailed|^[. ]*Failing the app"
+_NOTHING_NEW = re.compile(  # headings, and what the code says already
+    r"exitCode:|Container (killed on request|exited with|id:)|For more detailed|^[. ]*Failing the app|"
+    r"Exception from container-launch|Exit code:|Exception message:|Shell output:|Last \d+ bytes of"
 )
 _AM_STOPPED = "am-stopped"  # the agent's word when YARN told its master to go,
 _AM_LOST = "am-lost"  # when its master died,

@@ -96,9 +96,12 @@ def test_a_live_job_is_moved_hurried_and_limited(typist: Typist, sandbox: Sandbo
     assert (hurried["priority_before"], hurried["priority"]) == (0, 10)
     later, sooner = (typist.type("timeout", "limited", text, "--json").json() for text in ("1h", "5s"))
     assert later["expires_s"] - sooner["expires_s"] > 3500
+    out = typist.type("show", "limited").out
+    for told in ("ml (moved from default)", "Priority:          10", "Timeout:           YARN kills the job at "):
+        assert told in out
     ended = running.end(60)
     assert ended.code == 75, ended.err
-    assert "job limited KILLED: The job ran longer than its timeout in YARN" in ended.err
+    assert "job limited KILLED: The job ran longer than its timeout in YARN: it had until 20" in ended.err
     assert "exit code 75 (origin: yarn)" in ended.err
     shown = typist.type("show", "limited", "--json").json()
     assert (shown["state"], shown["exit_code"], shown["problem"]) == ("KILLED", 75, "yarn-timeout")

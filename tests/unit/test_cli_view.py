@@ -325,7 +325,8 @@ def test_a_follower_tells_once_that_all_start_again(
     ]
     told = [line.partition("  ")[2] for line in typed("events", JOB)[1].splitlines()]
     assert told[told.index("the agent is up again, beside ApplicationMaster 2 on nm2") - 1] == err[lost]
-    assert "\nMaster 1 lost:     00:00:24.0  exit code 137\n" in typed("show", JOB)[1]
+    told = f"00:00:24.0, exit code 137; its log: job logs {JOB} agent --attempt 1"
+    assert f"\nMaster 1 lost:     {told}\n" in typed("show", JOB)[1]
 
 
 def test_the_end_names_the_attempt(cluster: PretendCluster) -> None:

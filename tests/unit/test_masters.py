@@ -55,6 +55,33 @@ def test_the_end_of_an_applicationmaster(cluster: PretendCluster) -> None:
     assert yarns_words(said) == "exit code -104, Container is <beyond> its limits"
 
 
+LAUNCH = """AM Container for appattempt_1_0001_000001 exited with  exitCode: 11
+Failing this attempt.Diagnostics: [2026-11-23 02:25:39.436]Exception from container-launch.
+Container id: container_1_0001_01_000001
+Exit code: 11
+
+[2026-11-23 02:25:39.452]Container exited with a non-zero exit code 11. Error file: prelaunch.err.
+Last 4096 bytes of prelaunch.err :
+
+For more detailed output, check the application tracking page: http://rm/app Then click on links
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (LAUNCH, "exit code 11"),
+        (f"Application a failed 2 times due to {LAUNCH}. Failing the application.", "exit code 11"),
+        ("exitCode: -100\nFailing this attempt.Diagnostics: Container released", "exit code -100, Container released"),
+        ("ApplicationMaster for attempt a timed out.", "ApplicationMaster for attempt a timed out"),
+        ("", ""),
+    ],
+)
+def test_yarns_words_are_kept_short(said: str, words: str) -> None:
+    """Headings and pages to look at are left out."""
+    assert yarns_words(said) == words
+
+
 ENDED = "<finishedTime>15000</finishedTime><diagnosticsInfo>exitCode: 137</diagnosticsInfo>"
 
 

@@ -11,6 +11,7 @@ from am.contract.job import JobPlan, output_dir
 from yarn_submitter.cli.console import Column, Console, Ink, aligned
 from yarn_submitter.cli.eventwords import clock
 from yarn_submitter.cli.job_arguments import add_job, site_of
+from yarn_submitter.feed import MasterLost
 from yarn_submitter.job import Job, find_job
 from yarn_submitter.monitor import JobView, TaskView, links, queue_of
 from yarn_submitter.rest import App
@@ -97,7 +98,7 @@ def _lines(job: Job, view: JobView, source: str, why: Sequence[str], ink: Ink) -
         ("Saved Model Path", plan.saved_model_path),
         ("Output Path", job.site.conf.default_fs + output_dir(plan.job_dir, plan.main_task).rpartition("/")[0]),
         *links(view, plan).items(),
-        *((f"Master {lost.attempt} lost", f"{clock(lost.time)}  {yarns_words(lost.said)}") for lost in view.lost),
+        *((f"Master {lost.attempt} lost", _lost(job, lost)) for lost in view.lost),
         *((f"Avoided {host}", reason) for host, reason in view.avoided.items()),
         ("Run Parameters", "; ".join(f"{role.name} x{role.instances}: {role.command}" for role in plan.roles)),
     ]
@@ -109,6 +110,11 @@ def _lines(job: Job, view: JobView, source: str, why: Sequence[str], ink: Ink) -
 
 def _moved(view: JobView, plan: JobPlan) -> str:
     return "" if queue_of(view, plan) == plan.queue else f" (moved from {plan.queue})"
+
+
+def _lost(job: Job, lost: MasterLost) -> str:
+    said = ", ".join(filter(None, (clock(lost.time), yarns_words(lost.said))))
+    return f"{said}; its log: job logs {job.id} agent --attempt {lost.attempt}{job.site.option}"
 
 
 def _timeout(app: App | None) -> str:
