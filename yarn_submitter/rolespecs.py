@@ -124,9 +124,9 @@ class RoleReader:
         if instances == 0 and not all_faults:
             return RoleSpec(name, 0, Ask(0), "")
         needed = {**texts}
-        if "profile" in self.options.given and "resources" not in texts:
+        if instances and "profile" in self.options.given and "resources" not in texts:
             needed["resources"] = self.profile()
-        for key, (value, form) in _NEEDED.items():
+        for key, (value, form) in _NEEDED.items() if instances else ():
             if key in needed and needed[key][0].value:
                 continue
             if refuses(self.rules, name) or faults.meant(f"{name}.{key}", own.get(key, ""), *_BY_ANY_ROLE):
@@ -156,7 +156,8 @@ class RoleReader:
             (read_word(STARTS, texts["start"][0], faults) if "start" in texts else "") or TOGETHER,
             read_order(texts.get("depends_on", []), faults),
         )
-        check_role(self.rules, found, count, texts["start"][0] if "start" in texts else count, faults)
+        if instances:
+            check_role(self.rules, found, count, texts["start"][0] if "start" in texts else count, faults)
         for command in texts.get("launch_cmd", [])[:1]:
             check_command(name, command, faults)
         return found

@@ -178,5 +178,5 @@ def test_a_role_without_tasks_hides_nothing() -> None:
     """A job that is refused for want of tasks hears of the other faults of its roles; beside others it is left out."""
     empty = ["--role", "b:instances=0,memory=1,cpu=2"]
     found = faults("--name", "x", "--framework", "generic", *empty)
-    assert [problem.id for problem in found] == ["role-incomplete", "resources-form", "no-roles"]
+    assert [problem.id for problem in found] == ["resources-form", "no-roles"]
     assert warned("--role", "a:instances=1,memory=1G", "--role_cmd", "a=x", *empty) == ()
