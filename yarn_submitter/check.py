@@ -18,11 +18,12 @@ from yarn_submitter.job import ours, settled
 from yarn_submitter.localfiles import LocalFile, tree_members
 from yarn_submitter.preflight import image_of, judge, with_instances
 from yarn_submitter.preflight_places import HOME, INPUT, LOCALIZATION, OUTPUT, Want
-from yarn_submitter.probe import Questions, ask, start
+from yarn_submitter.probe import Questions, ask
 from yarn_submitter.remotes import INPUT_NAME
 from yarn_submitter.site import Site
 from yarn_submitter.spec import JobSpec, Localization
 from yarn_submitter.store import store_path
+from yarn_submitter.web import start
 from yarn_submitter.yarn import launch_problems
 
 SCHEMA = 1

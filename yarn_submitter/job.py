@@ -209,7 +209,7 @@ class Job:
 def _ask_waits(manager: ResourceManager, application_id: str, app: App | None) -> Waits | None:
     """Ask for all that tells why an application waits; None when YARN does not know it."""
     from yarn_submitter.pending import Waits
-    from yarn_submitter.probe import start
+    from yarn_submitter.web import start
 
     queues, nodes, labels = start(manager.queues), start(manager.nodes), start(manager.labels)
     words = start(lambda: manager.activities(application_id))
@@ -295,7 +295,7 @@ def settled(site: Site, jobs: Sequence[tuple[str, App]]) -> list[tuple[str, App]
     again = running if len(running) <= _LOOKED_INTO else [one for one in running if one[1].begun_again]
     if not again:
         return list(jobs)
-    from yarn_submitter.probe import start
+    from yarn_submitter.web import start
 
     left = {
         app.id: start(partial(verdict_left, site.store, site.paths_of(app.user).job(job_id))) for job_id, app in again

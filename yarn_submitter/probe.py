@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from yarn_submitter.nodemanager import NodeManager
 from yarn_submitter.readers import member, text
 from yarn_submitter.rest import LIVE, ResourceManager
 from yarn_submitter.store import HdfsStore
+from yarn_submitter.web import start
 from yarn_submitter.webhdfs import WebHdfs
 
 REACH_S = 3.0
@@ -81,20 +81,6 @@ def ask(conf: HadoopConf, user: str, questions: Questions = _NOTHING_MORE) -> Cl
         launchers=launchers,
         namesakes=mine.result(),
     )
-
-
-def start(work: Callable[[], T]) -> Future[T]:
-    """Do something in a thread of its own that nobody waits for at the end of the program; return its outcome."""
-    outcome: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            outcome.set_result(work())
-        except BaseException as error:  # noqa: BLE001  raised again where the outcome is looked at
-            outcome.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return outcome
 
 
 def _tuple(values: list[T] | None) -> tuple[T, ...] | None:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import urllib3
@@ -27,6 +27,10 @@ from urllib3.exceptions import (
 
 from yarn_submitter.errors import DeniedError, Problem, UnreachableError
 
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+T = TypeVar("T")
 CONNECT_S = 2.0
 READ_S = 10.0
 CHUNK_BYTES = 1 << 20
@@ -346,3 +350,19 @@ def origin(url: str) -> str:
     """Return `scheme://host:port` of a URL, or "" of what is none."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}" if parts.scheme and parts.netloc else ""
+
+
+def start(work: Callable[[], T]) -> Future[T]:
+    """Do something in a thread of its own that nobody waits for at the end of the program; return its outcome."""
+    from concurrent.futures import Future
+
+    outcome: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(work())
+        except BaseException as error:  # noqa: BLE001  raised again where the outcome is looked at
+            outcome.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return outcome
