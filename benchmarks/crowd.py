@@ -163,8 +163,7 @@ class SimulatedSession(Session):
         finally:
             self._reporter.close()
             for link in (self._reporter._shared, self._reporter._own):  # noqa: SLF001 - a process that ends closes them
-                if link is not None:
-                    link.close()
+                link.close()
             self._crowd.saw("left")
 
     def fail(self) -> None:

@@ -54,7 +54,7 @@ class Placing:
 
     async def _release_all(self) -> None:
         # Before the first is killed: the call may break off half-way.
-        self._given_up |= {container.id for container in await self._cluster.containers()}
+        self._given_up |= {item.id for item in await self._cluster.containers() if item.id}
         self._given_up |= await self._cluster.release_all()
 
     async def _ask(self, role: str, count: int) -> None:

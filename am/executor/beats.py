@@ -111,13 +111,14 @@ class Beats:
             if orders.order_id != self._order_id:
                 self._order_id = orders.order_id
                 self._starting = orders.order == wire.START and not self._pid
+                self._wake.clear()  # what woke us belongs to the order before
                 self._on_orders(orders)
                 self._pause(self._following_s(orders))
             elif orders.beat_s or wait_s == 0.0 or heard - began < wait_s / 2:
                 self._pause(orders.beat_s or MAX_PAUSE_S)
 
     def _following_s(self, orders: wire.Orders) -> float:
-        """Return when to beat after a new order: what it makes us tell goes by the same connection until then."""
+        """Return the pause after a new order, in seconds: meanwhile reports go by the same connection."""
         if self._starting:
             return START_S
         return max(orders.beat_s, REPORT_S) if orders.order in (wire.STOP, wire.AGAIN) else orders.beat_s
@@ -128,11 +129,12 @@ class Beats:
         return min(self._hold_s, PROGRESS_S) if self._moved else self._hold_s
 
     def _beat(self, wait_s: float, heard: float) -> wire.Orders:
-        timeout_s = wait_s + self._call_s
-        if self._silence_s:
-            timeout_s = max(0.1, min(timeout_s, heard + self._silence_s - time.monotonic()))
-        beat = wire.Beat(self._container_id, self._order_id, wait_s, self._pid, self._moved() if self._moved else 0)
         with self._link.free:
+            timeout_s = wait_s + self._call_s
+            if self._silence_s:
+                timeout_s = max(0.1, min(timeout_s, heard + self._silence_s - time.monotonic()))
+            moved = self._moved() if self._moved else 0
+            beat = wire.Beat(self._container_id, self._order_id, wait_s, self._pid, moved)
             return self._link.call("/beat", beat, wire.Orders, timeout_s)
 
     def _pause(self, seconds: float) -> None:

@@ -156,7 +156,7 @@ class AgentLink:
         headers = {
             "Authorization": "Bearer " + self._token,
             "Content-Type": "application/json",
-            "Accept-Encoding": wire.DEFLATED,
+            "Accept-Encoding": wire.DEFLATED,  # as HTTP wants it said; the agent knows
         }
         connection.request("POST", wire.PREFIX + path, body, headers)
         response = connection.getresponse()

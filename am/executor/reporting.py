@@ -12,7 +12,7 @@ from am.executor.beats import GONE, AgentGoneError, Beats, persist
 from am.executor.environment import Task
 from am.executor.happenings import BeatsOver, Leave, Tried, say
 from am.executor.inbox import Inbox
-from am.executor.link import AgentLink, LinkDownError, RefusedError, pinned_context
+from am.executor.link import AgentLink, RefusedError, pinned_context
 from am.executor.ports import other_addresses, published_host
 from am.executor.preparation import Place
 
@@ -35,10 +35,10 @@ class Reporter:
         self._plan = plan
         self._place = place
         self._inbox = inbox
-        self._context = pinned_context(place.certificate)
+        context = pinned_context(place.certificate)
         self._container_id = place.environment.get("CONTAINER_ID", "")
-        self._shared: typing.Optional[AgentLink] = None  # with the beats
-        self._own: typing.Optional[AgentLink] = None  # for reports while a beat is held
+        self._shared = AgentLink(place.agent_host, plan.agent_ports, context, place.token)  # with the beats
+        self._own = AgentLink(place.agent_host, plan.agent_ports, context, place.token)  # while that holds a beat
         self._me: typing.Optional[wire.Register] = None
         self._beats: typing.Optional[Beats] = None
         self._attempt = 0
@@ -62,18 +62,17 @@ class Reporter:
         return task
 
     def _register_first(self, ports: typing.Tuple[int, ...], probe_port: int) -> Task:
-        plan, place = self._plan, self._place
-        link = AgentLink(place.agent_host, plan.agent_ports, self._context, place.token)
-        limits_s = (plan.limits.registration_s, plan.limits.call_s)
-        self._persist(link.connect, limits_s)
-        self._me = self._introduction(link.local_address(), ports, probe_port)
-        self._shared, self._own = link, AgentLink(place.agent_host, link.ports, self._context, place.token)
+        limits = self._plan.limits
+        limits_s = (limits.registration_s, limits.call_s)
+        self._persist(self._shared.connect, limits_s)
+        self._own.ports = list(self._shared.ports)  # the one that was found first
+        self._me = self._introduction(self._shared.local_address(), ports, probe_port)
         task, order_id = self._register(self._me, limits_s)
         self._beats = Beats(
-            link,
+            self._shared,
             self._container_id,
             order_id,
-            (plan.limits.silence_s, plan.limits.call_s),
+            (limits.silence_s, limits.call_s),
             self._inbox.put,
             lambda sentence, sent_away: self._inbox.put(BeatsOver(sentence, sent_away)),
         )
@@ -148,20 +147,17 @@ class Reporter:
             LinkDownError: No answer.
             RefusedError: The agent said no.
         """
-        shared, own = self._shared, self._own
-        if shared is None or own is None:
-            raise LinkDownError("there is no agent yet")
-        if not shared.free.acquire(blocking=False):
-            return own.call(path, message, kind, timeout_s)
+        if not self._shared.free.acquire(blocking=False):
+            return self._own.call(path, message, kind, timeout_s)
         try:
-            return shared.call(path, message, kind, timeout_s)
+            return self._shared.call(path, message, kind, timeout_s)
         finally:
-            shared.free.release()
+            self._shared.free.release()
 
     def _tell(self, path: str, message: typing.Any) -> wire.Ack:
-        """Tell the agent something; an agent that is gone is told nothing."""
+        """Tell the agent something; one that is gone, or was never met, is told nothing."""
         limits = self._plan.limits
-        if self._shared is None:
+        if self._beats is None:  # it has never heard of us
             return wire.Ack()
         try:
             return persist(

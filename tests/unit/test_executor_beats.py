@@ -1,0 +1,60 @@
+"""Beats alone, over a line that a test holds in its hand."""
+
+from __future__ import annotations
+
+import queue
+import threading
+
+import pytest
+
+from am.contract import wire
+from am.executor.beats import Beats
+
+WAIT_S = 10.0
+
+
+class Line:
+    """A link whose calls wait for a test's answers; remembers what was sent and how long it may take."""
+
+    def __init__(self) -> None:
+        self.free = threading.Lock()
+        self.sent: queue.SimpleQueue[tuple[wire.Beat, float]] = queue.SimpleQueue()
+        self.answers: queue.SimpleQueue[wire.Orders] = queue.SimpleQueue()
+
+    def call(self, _path: str, message: wire.Beat, _kind: type, timeout_s: float) -> wire.Orders:
+        """Note the beat; answer when the test does."""
+        self.sent.put((message, timeout_s))
+        return self.answers.get(timeout=WAIT_S)
+
+
+@pytest.fixture
+def line() -> Line:
+    """Return a line that has said nothing yet."""
+    return Line()
+
+
+def test_the_pid_goes_with_the_first_beat_after_the_start(line):
+    """Who was woken while a beat was held still waits for the command's pid after the order to start."""
+
+    def on_orders(_orders: wire.Orders) -> None:
+        threading.Timer(0.01, lambda: beats.tell_pid(7)).start()
+
+    beats = Beats(line, "c0", 1, (60.0, 10.0), on_orders, lambda *_: None)
+    beats.start()
+    line.sent.get(timeout=WAIT_S)
+    beats.go_on()
+    line.answers.put(wire.Orders(2, wire.START))
+    assert line.sent.get(timeout=WAIT_S)[0].pid == 7
+    beats.close()
+    line.answers.put(wire.Orders(2, wire.START))
+
+
+def test_a_report_that_takes_the_line_costs_the_beat_its_time(line):
+    """A beat that waits for the line may then be silent for the rest of the time only."""
+    with line.free:
+        beats = Beats(line, "c0", -1, (0.5, 10.0), lambda _: None, lambda *_: None)
+        beats.start()
+        threading.Event().wait(0.3)
+    assert line.sent.get(timeout=WAIT_S)[1] < 0.25
+    beats.close()
+    line.answers.put(wire.Orders(1, wire.WAIT))
