@@ -206,7 +206,7 @@ class Desk:
         self._job.heard(task.name)
         if word is None or word.code is None or word.code >= 0:
             return code, tail, ""
-        problem, ours = words.yarn_end(word.code, registered=True)
+        problem, ours = words.yarn_end(word.code, word.words, registered=True)
         return ours, wire.clip_tail(word.words), problem
 
     def done(self, said: wire.Done) -> wire.Ack:

@@ -306,6 +306,14 @@ LOST_PROBLEMS = frozenset(
 )
 
 
+def status_problem(code: int, said: str) -> str:
+    """Return the problem's id of one of YARN's statuses (a key of STATUS_PROBLEMS) and what YARN says with it."""
+    problem = STATUS_PROBLEMS[code]
+    if problem == "container-refused" and any(words in said for words in _DISKS_SAID):
+        return STATUS_PROBLEMS[-101]
+    return problem
+
+
 def of_exit(code: int) -> Fault:
     """Return what a program's exit code as a shell shows it (0..255) means."""
     if code in EXITS:
@@ -327,8 +335,6 @@ def classify(exit_: TaskExited) -> Fault:
     if exit_.problem == "container-ended":  # YARN's word: no executor lived that could have said it
         default = _FILES if any(words in exit_.tail for words in _FILES_SAID) else _ENDED
         return CONTAINERS.get(exit_.code, default)
-    if exit_.problem == "container-refused" and any(words in exit_.tail for words in _DISKS_SAID):
-        return PROBLEMS["disks-failed"]
     if exit_.problem:
         return PROBLEMS.get(exit_.problem, _UNNAMED)
     return of_exit(exit_.code)

@@ -135,7 +135,7 @@ class JobLoop:
         now_s = self.clock()
         self.signs.sightings.pop(container_id, None)
         task = self.snapshot.of_container(container_id)
-        problem, ours = words.yarn_end(code, registered=task is not None)
+        problem, ours = words.yarn_end(code, said, registered=task is not None)
         said = wire.clip_tail(said)
         if task is not None:
             if not task.settled:

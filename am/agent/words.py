@@ -36,15 +36,16 @@ _SAID_BY_YARN = frozenset(fault.name for fault in faults.STATUSES.values())
 _TAKEN_BACK = faults.STATUSES[-106].name
 
 
-def yarn_end(code: int | None, *, registered: bool) -> tuple[str, int]:
+def yarn_end(code: int | None, said: str, *, registered: bool) -> tuple[str, int]:
     """Return problem id and exit code 0..255 of a container that ended without its executor's word.
 
     Args:
         code: Of its process, below 0 one of YARN's own, None when nobody knows.
+        said: What YARN says with it.
         registered: Whether its executor had registered.
     """
     if code is not None and code in faults.STATUS_PROBLEMS:
-        return faults.STATUS_PROBLEMS[code], codes.KILLED
+        return faults.status_problem(code, said), codes.KILLED
     if registered:
         return "executor-lost", code if code is not None and 0 < code < 256 else codes.KILLED
     return "container-ended", code if code is not None and 0 < code < 256 else codes.LOST
@@ -128,7 +129,7 @@ def success(plan: JobPlan, snapshot: Snapshot) -> str:
 
 
 def shortage(plan: JobPlan, snapshot: Snapshot, signs: Signs) -> str:
-    """Return which roles are short of how many tasks, in which queue, and what was seen of their containers."""
+    """Return which roles are short of how many tasks, and what was seen of their containers."""
     short = []
     for role in plan.roles:
         missing = sum(not task.up for task in snapshot.role(role.name))
@@ -148,8 +149,7 @@ def shortage(plan: JobPlan, snapshot: Snapshot, signs: Signs) -> str:
         )
         if count > 0
     ]
-    where = f" in queue {plan.queue}" if plan.queue else ""
-    return f"{', '.join(short)}{where} ({', '.join(seen)})"
+    return f"{', '.join(short)} ({', '.join(seen)})"
 
 
 def node_gone(silent_s: float, node: str) -> str:

@@ -193,7 +193,7 @@ def test_a_gang_that_is_not_complete_in_time(typist: Typist) -> None:
     )
     assert ended.code == 75, ended.err
     assert "[gang-timeout]" in ended.err
-    assert " of 9 w in queue default" in ended.err
+    assert " of 9 w (" in ended.err
     assert "every container is given back, and asked for again at " in ended.err
 
 

@@ -116,16 +116,17 @@ def test_what_yarn_says(
     code: int | None, registered: bool, problem: str, exit_code: int, whose: str, retry: bool
 ) -> None:
     """A container that ended without its executor's word: what it is called, and what follows."""
-    assert yarn_end(code, registered=registered) == (problem, exit_code)
+    assert yarn_end(code, "YARN's words", registered=registered) == (problem, exit_code)
     fault = faults.classify(exited(exit_code, problem, "yarn"))
     assert (fault.whose, fault.retry) == (whose, retry)
 
 
 def test_a_node_without_room_is_no_fault_of_the_job() -> None:
     """A node refuses by -1 what it may not start, and what it has no disk for: the second can go elsewhere."""
-    problem, code = yarn_end(-1, registered=False)
     said = "its node refused to start it\nNo space available in any of the local directories on hosth1/10.0.0.1"
-    fault = faults.classify(dataclasses.replace(exited(code, problem, "yarn"), tail=said))
+    problem, code = yarn_end(-1, said, registered=False)
+    assert problem == "disks-failed"
+    fault = faults.classify(exited(code, problem, "yarn"))
     assert (fault.whose, fault.retry) == (PLATFORM, True)
     assert fault.advice == faults.STATUSES[-101].advice
 

@@ -36,9 +36,7 @@ def test_waiting_is_said_after_30_s_and_again_only_when_it_changed():
     signs = Signs(sightings={"c9": Sighting("ps", "h2:8042")})
     assert decide(PS_JOB, now, 29.0, signs) == []
     (said,) = decide(PS_JOB, now, 30.0, signs)
-    assert said == Say(
-        "waiting for 1 of 2 worker, 1 of 1 ps in queue ml (1 asked for and not given by YARN, 1 fetching files)"
-    )
+    assert said == Say("waiting for 1 of 2 worker, 1 of 1 ps (1 asked for and not given by YARN, 1 fetching files)")
     after = fold.apply(now, Waiting(30.0, said.sentence))
     assert decide(PS_JOB, after, 61.0, signs) == []
     assert decide(PS_JOB, after, 61.0) != []

@@ -362,7 +362,7 @@ def test_a_gang_that_runs_tells_what_it_lacks():
     _, now = step(which, after(running(which), exited("worker:1", 137, **LOST)))
     assert policy.decide(which, now, Signs(), 36.0) == ()
     ((said, _),) = policy.decide(which, now, Signs(), 37.0)
-    assert said.sentence.startswith("waiting for 1 of 2 worker in queue ml")
+    assert said.sentence.startswith("waiting for 1 of 2 worker (")
     now = after(now, event_of(said, 37.0))
     assert policy.decide(which, now, Signs(), 90.0) == ()
     now = after(now, registered("worker:1", 2, "c9"))

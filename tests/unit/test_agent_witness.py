@@ -170,7 +170,7 @@ def test_a_container_on_a_silent_node_does_not_wait_for_ever():
     asyncio.run(job.witness.look_for_unregistered())
     job.now_s = 130.0
     job.tick()
-    assert job.waiting() == "waiting for 1 of 1 worker in queue ml (1 on nodes that do not answer)"
+    assert job.waiting() == "waiting for 1 of 1 worker (1 on nodes that do not answer)"
     assert job.end_of("worker:0") is None
     job.now_s = 130.1
     job.tick()
