@@ -249,6 +249,20 @@ class SimulatedExecutor(threading.Thread):
         self.caller.close()
 
 
+def run_agent(agent: Any) -> int:
+    """Run an agent to its end; return its code."""
+
+    async def live() -> int:
+        code = await agent.run()
+        # A process that ends closes what is open, even for who was just about to ask something; a thread does not.
+        for transport in list(asyncio.get_running_loop()._transports.values()):  # type: ignore[attr-defined]
+            transport.abort()
+        await asyncio.sleep(0)
+        return int(code)
+
+    return asyncio.run(live())
+
+
 class AgentThread:
     """An agent in a thread, with stand-ins at its seams.
 
@@ -283,7 +297,7 @@ class AgentThread:
         self.port = self.agent.port.result(10) if listens else 0
 
     def _run(self) -> None:
-        self.code = asyncio.run(self.agent.run())
+        self.code = run_agent(self.agent)
 
     def caller(self, token: str) -> Caller:
         """Return a caller with this token."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import json
 import signal
@@ -11,7 +10,7 @@ import threading
 import pytest
 from executor_hdfs import FakeHdfs
 from executor_world import SECRET, Container, credentials, group_gone, plan
-from fakes import Caller, FakeCluster, MemoryStore
+from fakes import Caller, FakeCluster, MemoryStore, run_agent
 
 from am.agent.__main__ import Agent, Setting
 from am.contract import events, wire
@@ -31,7 +30,7 @@ class World:
         base = plan(webhdfs=(self.hdfs.address,), agent_ports=(0,), **changes)
         self.plan = dataclasses.replace(base, roles=tuple(roles))
         self.agent = Agent(Setting(where, "127.0.0.1", "application_1_0001", 1), self.plan, self.cluster, self.store)
-        self.thread = threading.Thread(target=lambda: asyncio.run(self.agent.run()))
+        self.thread = threading.Thread(target=run_agent, args=(self.agent,))
         self.thread.start()
         self.port = self.agent.port.result(10)
         self.plan = dataclasses.replace(self.plan, agent_ports=(1, self.port))
