@@ -168,8 +168,12 @@ def test_a_resourcemanager_that_dies_under_a_job(typist: Typist) -> None:
     assert typist.type("show", "norm", "--json").json()["state"] == "SUCCEEDED"
 
 
-@pytest.mark.parametrize(("whose", "code"), [("task", 0), ("agent", 76)])
-def test_a_nodemanager_that_dies_under_a_job(typist: Typist, sandbox: SandboxInfo, whose: str, code: int) -> None:
+@pytest.mark.parametrize(
+    ("how", "whose", "code"), [("killed", "task", 0), ("hanging", "task", 0), ("killed", "agent", 76)]
+)
+def test_a_nodemanager_that_goes_under_a_job(
+    typist: Typist, sandbox: SandboxInfo, how: str, whose: str, code: int
+) -> None:
     """A task outlives its NodeManager; the agent's is YARN's word for a job that has one ApplicationMaster only."""
     words = typist.generic("nonode", "--am_attempts", "1", memory=NOT_WITH_THE_AGENT, a="echo up; sleep 15; echo done")
     running = typist.start(*words)
@@ -180,7 +184,8 @@ def test_a_nodemanager_that_dies_under_a_job(typist: Typist, sandbox: SandboxInf
     nodes = {node.http: node.name for node in sandbox.nodes}
     agents = nodes.pop(app.am_node_http)
     (tasks,) = nodes.values()
-    with killed(agents if whose == "agent" else tasks):
+    lost = killed if how == "killed" else hanging
+    with lost(agents if whose == "agent" else tasks):
         ended = running.end(60)
     assert ended.code == code, ended.err
     shown = typist.type("show", job_id, "--json").json()
@@ -190,5 +195,5 @@ def test_a_nodemanager_that_dies_under_a_job(typist: Typist, sandbox: SandboxInf
         assert "lost* node" in ended.err
         assert "(origin: yarn)" in ended.err
         assert shown["problem"] == "am-lost"
-    else:
+    elif how == "killed":
         assert "the output of a:0 cannot be shown now (The NodeManager at " in ended.err
