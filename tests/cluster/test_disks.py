@@ -143,7 +143,7 @@ def test_a_disk_that_becomes_full_under_a_program(typist: Typist, sandbox: Sandb
     ("count", "said"),
     [
         (1, "was stopped by YARN because all disks of its node are full or broken"),
-        (2, "was refused by its node: No space available in any of the local directories"),
+        (2, ": No space available in any of the local directories"),
     ],
     ids=["-101", "-1"],
 )
