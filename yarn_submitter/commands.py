@@ -10,8 +10,11 @@ from yarn_submitter.options import PLACEHOLDERS
 _PLACEHOLDER = re.compile(r"%([A-Za-z_]{4,40})%")
 # What bash reads as one piece: an escaped letter, a text in quotes, a comment.
 _PIECES = re.compile(
-    r"""\\. | \$'(?:\\.|[^'\\])*' | '[^']*' | "(?:\\.|[^"\\])*" | (?<!\S)\#[^\n]*""", re.VERBOSE | re.DOTALL
+    r"""\\. | \$\$ | \$'(?:\\.|[^'\\])*' | '[^']*' | "(?:\\.|[^"\\])*" | (?<![^\s;&|()])\#[^\n]*""",
+    re.VERBOSE | re.DOTALL,
 )
+# Where quotes stand within quotes, as in "$(echo "a")" and "${x:-"a"}", or a text of its own follows.
+_NESTING = re.compile(r"\$\(|`|<<|\$\{\w+[^\w}]")
 _BEHIND = 20
 
 
@@ -29,8 +32,8 @@ def check_command(role: str, command: Given, faults: Faults) -> None:
 
 
 def open_quote(command: str) -> int:
-    """Return at which letter, from 1, a quote begins that is never closed; 0 when each is, or texts follow (`<<`)."""
-    if "<<" in command:
+    """Return at which letter, from 1, a quote begins that is never closed; 0 when each is, or bash alone knows."""
+    if _NESTING.search(command):
         return 0
     rest = _PIECES.sub(lambda piece: " " * len(piece[0]), command)
     return min((rest.find(quote) + 1 for quote in "'\"" if quote in rest), default=0)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from yarn_submitter.errors import Problem
 from yarn_submitter.facts import GPU, ClusterFacts, Queue
 from yarn_submitter.findings import REFUSED, Finding
+from yarn_submitter.given import closest
 from yarn_submitter.plan import AGENT_MEMORY_MIB
 from yarn_submitter.preflight_places import Want, docker_findings, namesake_findings, place_findings
 from yarn_submitter.preflight_queues import label_findings, queue_findings, share_findings
@@ -78,5 +79,12 @@ def _not_expressible(role: RoleSpec, facts: ClusterFacts) -> Iterator[Finding]:
         known = "the cluster knows it" if name in facts.resource_types else "the cluster does not know it either"
         sentence = f"Role {role.name} asks for {name}, which the launcher cannot ask YARN for."
         evidence = f"memory, vcores and gpu can be asked for; {known}"
-        problem = Problem("resource-not-expressible", sentence, evidence, "leave it out")
+        close = "" if name in facts.resource_types else closest(name, _expressible(facts))
+        step = f"write {close}={count} if you mean that, else leave it out" if close else "leave it out"
+        problem = Problem("resource-not-expressible", sentence, evidence, step)
         yield Finding("resource", role.name, f"{count} {name}", "memory, vcores and gpu", REFUSED, problem)
+
+
+def _expressible(facts: ClusterFacts) -> list[str]:
+    """Return what can be asked for and is there, memory aside, whose amount has a unit."""
+    return ["vcores", *(["gpu"] if GPU in facts.resource_types else [])]

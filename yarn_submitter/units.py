@@ -14,7 +14,7 @@ _UNITS_MIB = {"m": 1, "g": 1024}
 _ALIASES = {"gpu": "yarn.io/gpu", "fpga": "yarn.io/fpga"}
 _KNOWN = ("memory", "vcores", "gpu", "fpga", "memory-mb")
 _OTHER_NAMES = {
-    **dict.fromkeys(("cpu", "cpus", "core", "cores", "vcpu", "vcpus"), "vcores"),
+    **dict.fromkeys(("cpu", "cpus", "core", "cores", "vcpu", "vcpus", "vcore"), "vcores"),
     **dict.fromkeys(("mem", "ram"), "memory"),
 }
 _DURATION = re.compile(r"(?:[0-9]+\s*[dhms]\s*)+\Z")
@@ -105,20 +105,22 @@ def _read_pair(pair: str) -> tuple[str, int]:
             raise ValueError(f"{shown} has an unknown unit. Acceptable units are M/G: write {key}={number}G")
         key, number = "memory", number * _UNITS_MIB.get(unit, 1)
     elif unit:
-        raise ValueError(f"{shown} takes a number without a unit")
+        from difflib import get_close_matches  # a slip alone costs it
+
+        nearly = unit in _UNITS_MIB and get_close_matches(key.lower(), ["memory"], cutoff=0.8)
+        hint = f"; did you mean memory={amount_text}?" if nearly else ""
+        raise ValueError(f"{shown} takes a number without a unit{hint}")
     if number > _MOST:
         raise ValueError(f"{shown} is more than any cluster has")
     return ("vcores" if key.lower() == "vcores" else _ALIASES.get(key, key)), number
 
 
 def _meant(key: str) -> str:
-    """Return the resource whose name `key` nearly is; empty for ours, and for what only a cluster may know."""
+    """Return what a well-known other name, or ours in wrong capitals, stands for; empty for what a cluster may have."""
     word = key.lower()
-    if key in _KNOWN or word in ("memory-mb", "vcores") or "/" in key:
+    if key in _KNOWN or word in ("memory-mb", "vcores"):
         return ""
-    from difflib import get_close_matches
-
-    return _OTHER_NAMES.get(word) or next(iter(get_close_matches(word, _KNOWN, n=1, cutoff=0.8)), "")
+    return word if word in _KNOWN else _OTHER_NAMES.get(word, "")
 
 
 def _instead(key: str, amount: str) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 from language_world import faults, make_files
 
+from yarn_submitter.commands import open_quote
 from yarn_submitter.load import load
 
 D = ["--name", "digits", "--input_path", "hdfs:///d"]
@@ -172,6 +174,41 @@ def test_a_command_that_bash_will_not_like(command: str, expected: str) -> None:
     """A warning, for bash has the last word: what is nearly a placeholder, which quote is never closed."""
     said = warned("--role", "a:instances=1,memory=1G", "--role_cmd", f"a={command}")
     assert [expected in line for line in said] == [True] * bool(expected), said
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "echo hi;# don't",
+        "echo `# it's`",
+        "(# it's\n true)",
+        """echo "$(grep 'a"b' f)\"""",
+        "while read l; do # don't\n :; done",
+        "echo a#b'c' # it's",
+        "echo 'a '#'b'",
+        "echo $$'a\\' 'b'",
+        """echo "${x:-"it's"}\"""",
+        """echo "${x#'"'}\"""",
+        "echo \\\n# it's\nls",
+        """tr -d \\'\\\"""",
+        'cat <<< "it\'s"',
+        "x=(a # it's\n b)",
+        "echo \"don't\" $'it\\'s' ${#x} $#",
+    ],
+)
+def test_what_bash_takes_is_not_warned_of(command: str) -> None:
+    """Bash itself says so: comments behind `;` and `(`, quotes within quotes, process ids."""
+    assert subprocess.run(["bash", "-n", "-c", command], check=False).returncode == 0
+    assert open_quote(command) == 0
+
+
+@pytest.mark.parametrize(
+    "command", ["echo it's", "a=1# don't", "echo 'a '# don't", "echo ${#x} ${x} it's", 'echo "a\\"']
+)
+def test_what_bash_does_not_take_is_warned_of(command: str) -> None:
+    """A `#` within a word begins no comment."""
+    assert subprocess.run(["bash", "-n", "-c", command], capture_output=True, check=False).returncode != 0
+    assert open_quote(command) > 0
 
 
 def test_a_role_without_tasks_hides_nothing() -> None:

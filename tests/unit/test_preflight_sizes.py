@@ -45,6 +45,24 @@ def test_one_container_too_large(asks, problem, sentence, step):
     assert (found.id, found.sentence, found.next_step) == (problem, sentence, step)
 
 
+@pytest.mark.parametrize(
+    ("name", "known", "step"),
+    [
+        ("gpus", (GPU,), "write gpu=2 if you mean that, else leave it out"),
+        ("gpu0", (GPU,), "write gpu=2 if you mean that, else leave it out"),
+        ("gpu0", (GPU, "gpu0"), "leave it out"),
+        ("gpu0", (), "leave it out"),
+        ("vcors", (), "write vcores=2 if you mean that, else leave it out"),
+        ("licence", (GPU,), "leave it out"),
+    ],
+)
+def test_a_name_that_is_nearly_another(name, known, step):
+    """It is told which one, unless the cluster has a resource of just that name, or has not the other."""
+    facts = dataclasses.replace(TWO, resource_types=known)
+    (found,) = told(facts, job(role("worker", 1, GIB, others={name: 2})))
+    assert (found.id, found.next_step) == ("resource-not-expressible", step)
+
+
 def test_the_tensorboard_is_asked_about_like_a_role():
     """A sidecar that no node can hold is refused as well."""
     assert ids(TWO, *FINE, tensorboard=role("tensorboard", 1, 9 * GIB)) == ["memory-too-large"]

@@ -26,10 +26,12 @@ from yarn_submitter.units import Ask, bytes_text, memory_text, parse_resources, 
         ("memory=1G,yarn.io/gpu=2", Ask(1024, 1, {"yarn.io/gpu": 2})),
         ("memory=1G,gpu=0", Ask(1024)),
         ("memory=1G,site.org/licence=3", Ask(1024, 1, {"site.org/licence": 3})),
+        ("memory=1G,gpu0=1,gpus=2", Ask(1024, 1, {"gpu0": 1, "gpus": 2})),
+        ("memory=1G,fpga2=1,memory2=5", Ask(1024, 1, {"fpga2": 1, "memory2": 5})),
     ],
 )
 def test_what_is_taken(text: str, ask: Ask) -> None:
-    """Blanks, either case of the unit, a trailing comma and the old keys are read; vcores left out is 1."""
+    """Blanks, either case, a trailing comma, old keys, any name that a cluster may have; vcores left out is 1."""
     assert parse_resources(text) == ask
 
 
@@ -61,8 +63,10 @@ def test_what_is_taken(text: str, ask: Ask) -> None:
         ("memory=2G,cpu=3", "'cpu=3' names no resource; write vcores=3"),
         ("memory=2G,Cores=3", "write vcores=3"),
         ("mem=2G", "write memory=2G"),
-        ("memroy=2G", "write memory=2G"),
-        ("memory=2G,gpus=1", "write gpu=1"),
+        ("memroy=2G", "'memroy=2G' takes a number without a unit; did you mean memory=2G?"),
+        ("memory=2G,licence=2G", "'licence=2G' takes a number without a unit"),
+        ("memroy=2048,vcores=1", "memory is left out"),
+        ("memory=2G,vcore=3", "write vcores=3"),
         ("memory=2G,GPU=1", "write gpu=1"),
         ("memory=2G,memory-mb=3000", "memory is given twice"),
         ("memory=2G,gpu=1,yarn.io/gpu=1", "yarn.io/gpu is given twice"),
@@ -71,6 +75,7 @@ def test_what_is_taken(text: str, ask: Ask) -> None:
         ("memory=2G,vcores=2147483648", "more than any cluster has"),
         ("memory=²G", "has no whole number"),
         ("Memory=2G", "write memory=2G"),
+        ("memory=2G,Fpga=1", "write fpga=1"),
     ],
 )
 def test_what_is_refused(text: str, words: str) -> None:
