@@ -21,7 +21,7 @@ test: lint unit
 	$(VENV)/bin/python tests/run_cluster.py
 
 unit: $(VENV)/ready
-	$(VENV)/bin/python -m pytest -m "not cluster and not thorough" -q
+	$(VENV)/bin/python -m pytest -m "not cluster and not thorough" -q -n 2
 
 lint: $(VENV)/ready
 	$(VENV)/bin/ruff check .
