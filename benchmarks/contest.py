@@ -170,12 +170,7 @@ class Arena:
             typed = time.time()
             client = self._popen(line)
             watch.client_pid = client.pid
-            lines, found, submitted, uploaded = [], None, 0.0, 0
-            for text in self._stdout(client):
-                lines.append((time.time(), text.rstrip()))
-                if found is None:
-                    found, submitted = _SUBMITTED.search(text), lines[-1][0]
-                    uploaded = self.skein_bytes(found[1]) if found and weigh else 0
+            lines, found, submitted, uploaded = self._hear(client, weigh=weigh)
             _, status, usage = os.wait4(client.pid, 0)
             returned = time.time()
             client.returncode = os.waitstatus_to_exitcode(status)
@@ -201,6 +196,18 @@ class Arena:
             lines=lines,
             uploaded_bytes=uploaded,
         )
+
+    def _hear(
+        self, client: subprocess.Popen[str], *, weigh: bool
+    ) -> tuple[list[tuple[float, str]], re.Match[str] | None, float, int]:
+        """Return what a client told, its ids and when it told them, and what Skein had put on HDFS by then (bytes)."""
+        lines, found, submitted, uploaded = [], None, 0.0, 0
+        for text in self._stdout(client):
+            lines.append((time.time(), text.rstrip()))
+            if found is None:
+                found, submitted = _SUBMITTED.search(text), lines[-1][0]
+                uploaded = self.skein_bytes(found[1]) if found and weigh else 0
+        return lines, found, submitted, uploaded
 
     def _words(self, contestant: str, marks: Path, containers: int, files: tuple[str, ...]) -> list[str]:
         if contestant == OURS:

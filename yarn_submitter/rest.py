@@ -270,6 +270,9 @@ class ResourceManager:
         """Let YARN kill a live application at a time (seconds since the epoch); return the time that counts then.
 
         Only milliseconds and an offset without a colon are understood (seen on 3.5.0 and 3.4.3).
+
+        Raises:
+            UnreachableError: The answer holds no time. [rm-failed]
         """
         from datetime import datetime, timezone
 
@@ -277,7 +280,11 @@ class ResourceManager:
         expiry = f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}+0000"
         body = {"timeout": {"type": "LIFETIME", "expiryTime": expiry}}
         answer = self._send("PUT", f"/apps/{quote(app_id)}/timeout", body=body, what=f"another timeout of {app_id}")
-        return expiry_s_of(member(answer, "timeout"))
+        expires_s = expiry_s_of(member(answer, "timeout"))
+        if not expires_s:
+            sentence = f"The ResourceManager took another timeout of {app_id}, and does not say when it ends."
+            raise UnreachableError(Problem("rm-failed", sentence, json.dumps(answer)[:200], f"job show {app_id}"))
+        return expires_s
 
     def _send(
         self,

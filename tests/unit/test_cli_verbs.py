@@ -240,8 +240,11 @@ def test_logs_of_nobody(cluster: PretendCluster, typed: Any, task: str) -> None:
     assert "chief:0, worker:0..1, ps:0, and agent" in err
 
 
-def test_no_logs_yet(cluster: PretendCluster, typed: Any) -> None:
-    """A task that never had a container has written nothing."""
+def test_no_logs(cluster: PretendCluster, typed: Any) -> None:
+    """A task that never had a container has written nothing; while the job lives it may do so yet."""
+    assert typed("logs", JOB, "worker") == (0, "", "no task has written anything\n")
+    cluster.apps[0].update(state="RUNNING", finalStatus="UNDEFINED")
+    cluster.add_job(job_plan(), {"1-1": []})
     assert typed("logs", JOB, "worker") == (0, "", "no task has written anything (yet)\n")
 
 

@@ -193,6 +193,17 @@ def test_a_queue_that_allows_less(cluster: PretendCluster, typed: Any) -> None:
     assert out.endswith("; its queue allows no more\n")
 
 
+@pytest.mark.parametrize("answer", [{}, {"timeout": {}}, {"timeout": {"expiryTime": "UNLIMITED"}}])
+def test_an_answer_without_a_time(cluster: PretendCluster, typed: Any, answer: dict[str, Any]) -> None:
+    """No time is made up: it is said that YARN told none, and where to look."""
+    reply = Reply(body=json.dumps(answer).encode())
+    cluster.faults.append(lambda request: reply if request.method == "PUT" else None)
+    code, out, err = typed("timeout", JOB, "2h")
+    assert (code, out) == (69, "")
+    assert "does not say when it ends" in err
+    assert f"job show {APP}" in err
+
+
 @pytest.mark.parametrize("words", [("priority", "x"), ("priority", "-1"), ("timeout", "0s"), ("timeout", "soon")])
 def test_what_makes_no_sense(cluster: PretendCluster, typed: Any, words: tuple[str, str]) -> None:
     """Refused before any cluster is asked."""

@@ -68,7 +68,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if args.json:
         console.out_json({"schema": 1, "id": job.id, "logs": documents})
     elif not documents:
-        console.say("no task has written anything (yet)")
+        ended = job.view()[0].state in states.JOB_ENDED
+        console.say("no task has written anything" + ("" if ended else " (yet)"))
     return 0
 
 
