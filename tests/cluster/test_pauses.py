@@ -59,7 +59,7 @@ def halted(*pids: int) -> Iterator[None]:
 
 def test_a_program_that_is_halted(typist: Typist, sandbox: SandboxInfo) -> None:
     """It writes nothing, so `--stall_timeout` names it, and so does `job kill` end it: by KILL, after the grace."""
-    grace = ["--stop_grace", f"{GRACE_S}s"]
+    grace = ["--stop_grace", f"{GRACE_S}s", "--am_attempts", "1"]
     stalls = typist.start(*workers("halted", TICKS, "--stall_timeout", "3s", *grace, count=1))
     os.killpg(int(up(stalls)[1]), signal.SIGSTOP)
     killed = typist.start(*workers("halted-killed", TICKS, *grace, count=1))
