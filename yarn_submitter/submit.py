@@ -85,11 +85,10 @@ def submit(
     """
     started = time.monotonic()
     job_id = new_id(time.time())
-    make_place(site.store, site.paths)
     with (
         _one_interrupt(),
-        _nothing_left_behind(site, job_id, progress),
         contextlib.closing(yarn or SkeinYarn(site.environ, progress)) as door,
+        _place(site, job_id, progress),
         ThreadPoolExecutor(_WRITERS) as pool,  # what is being written lies there before anything is removed
     ):
         door.begin()
@@ -194,11 +193,12 @@ def _write_access(site: Site, job_dir: str, certificate: str, secret: str) -> No
 
 
 @contextlib.contextmanager
-def _nothing_left_behind(site: Site, job_id: str, progress: Callable[[str], None]) -> Iterator[None]:
-    """Remove the job's directory, and its application if YARN has one, when the body fails or is interrupted.
+def _place(site: Site, job_id: str, progress: Callable[[str], None]) -> Iterator[None]:
+    """Make room for the job; remove it, and its application if YARN has one, when the body fails or is interrupted.
 
     What cannot be removed is told: as one more problem, or as the interrupt's text.
     """
+    make_place(site.store, site.paths)
     try:
         yield
     except BaseException as error:

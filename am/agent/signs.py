@@ -58,3 +58,7 @@ class Signs:
         """Move everything by `pause_s`: the agent itself did not run for so long, so nobody else was silent."""
         self.heard_s = {task: when + pause_s for task, when in self.heard_s.items()}
         self.doubted_s = {task: when + pause_s for task, when in self.doubted_s.items()}
+        for container_id, seen in self.sightings.items():
+            if seen.running_since_s is not None:
+                later_s = seen.running_since_s + pause_s
+                self.sightings[container_id] = dataclasses.replace(seen, running_since_s=later_s)

@@ -8,7 +8,7 @@ import pytest
 from fakes import plan, role
 
 from am.agent import fold, snapshot
-from am.agent.signs import Signs
+from am.agent.signs import Sighting, Signs
 from am.contract import events, states
 
 JOB = plan(role("worker", 2), role("ps", tracked=False))
@@ -105,9 +105,11 @@ def test_the_first_port_is_the_address():
 
 def test_a_pause_of_the_agent_counts_for_nobody():
     """When the agent itself was stopped, the silence of others is moved by as much."""
-    signs = Signs(heard_s={"worker:0": 10.0}, doubted_s={"worker:1": 11.0})
+    seen = {"c1": Sighting("worker", "h1:8042", running_since_s=12.0), "c2": Sighting("worker", "h1:8042")}
+    signs = Signs(heard_s={"worker:0": 10.0}, doubted_s={"worker:1": 11.0}, sightings=seen)
     signs.forgive(100.0)
     assert (signs.heard_s, signs.doubted_s) == ({"worker:0": 110.0}, {"worker:1": 111.0})
+    assert [sighting.running_since_s for sighting in signs.sightings.values()] == [112.0, None]
 
 
 def test_a_second_stop_keeps_when_the_first_was_decided():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from client_fakes import USER, PretendCluster, pretend_cluster
+from httpstandin import Reply
 
 from yarn_submitter.cli import main
 
@@ -14,6 +16,9 @@ JOB = [
     *["--name", "fit", "--framework", "generic", "--input_path", "", "--num_workers", "1"],
     *["--worker_resources", "memory=1G", "--worker_launch_cmd", "true"],
 ]
+
+
+DENIED = Reply(403, json.dumps({"RemoteException": {"exception": "AccessControlException", "message": "no"}}).encode())
 
 
 @pytest.fixture
@@ -48,4 +53,12 @@ def test_a_job_that_is_refused_leaves_nothing(cluster: PretendCluster, left: Cal
     """The process that would have submitted it has ended, and its files are gone."""
     assert main(["run", *JOB, "--queue", "none"]) == 64
     assert "queue-unknown" in capsys.readouterr().err
+    assert left() == ([], [])
+
+
+def test_a_submission_that_fails_leaves_nothing(cluster: PretendCluster, left: Callable, capsys) -> None:
+    """It is the same process that was begun beside the checks: there is no second one."""
+    cluster.faults.append(lambda request: DENIED if request.params.get("op") == "MKDIRS" else None)
+    assert main(["run", *JOB, "--force"]) != 0
+    assert "denied" in capsys.readouterr().err
     assert left() == ([], [])
