@@ -43,10 +43,10 @@ class AppSeen:
 
 @dataclass(frozen=True)
 class MasterLost:
-    """An ApplicationMaster whose agent was heard is gone, and the job goes on beside another one.
+    """An ApplicationMaster is gone, whether its agent was ever heard or not, and the job goes on beside another one.
 
     Attributes:
-        time: When it ended, in seconds since the epoch.
+        time: When it ended, or when that was noticed if YARN does not know; in seconds since the epoch.
         attempt: Which one, from 1.
         said: YARN's words about it, lines; empty when it has none.
     """
@@ -92,6 +92,8 @@ class Feed:
 
         Raises:
             UnreachableError: Neither agent nor cluster has answered for `patience_s`.
+            StagingError: The store has failed at what is read for so long. [store-failed]
+            DeniedError: ResourceManager or store do not let this user read the job. [rm-denied, store-denied]
         """
         return self._with_masters(self._follow())
 
@@ -107,7 +109,7 @@ class Feed:
                     self._recorded()
                     seen, agent = (self._count_until(self._attempt - 1) if agent else seen), self._attempt
                 rest = list(self._rest(seen, app)) if app is None or app.ended else None
-            except UnreachableError as error:
+            except (UnreachableError, StagingError) as error:  # a NameNode that restarts may answer, and fail
                 yield from patience.cluster_silent(error)
                 pause.wait(_PAUSE_S)
                 continue
@@ -152,24 +154,31 @@ class Feed:
 
     def _with_masters(self, items: Iterable[Item]) -> Iterator[Item]:
         """Yield the items, and before the first that tells of it the end of each ApplicationMaster but the last."""
-        heard = 0  # the newest master of whose life, or of whose end, something was said
+        heard = told = 0  # the newest master whose agent is up, and the newest whose end was told
         for item in items:
-            gone = 0
+            gone = told
             if isinstance(item, AgentStarted):
-                gone = item.attempt - 1
+                heard, gone = item.attempt, item.attempt - 1
             elif isinstance(item, AppSeen) and item.app is not None and item.app.begun_again and heard:
+                # Between two masters YARN does not say how many there have been.
                 gone = item.app.am_attempt - 1 if item.app.am_attempt else heard
-                gone = gone if gone >= heard and verdict_left(self._store, self._job_dir) is None else 0
-            for attempt in range(max(1, heard), gone + 1):
-                yield self._master_lost(attempt)
-            heard = max(heard, gone + 1 if gone or isinstance(item, AgentStarted) else 0)
+                gone = gone if gone > told and self._goes_on() else told
+            for attempt in range(told + 1, gone + 1):
+                yield self._master_lost(attempt, time.time() if isinstance(item, AppSeen) else item.time)
+            told = max(told, gone)
             yield item
 
-    def _master_lost(self, attempt: int) -> MasterLost:
+    def _goes_on(self) -> bool:
+        """Return whether the store holds no verdict; a store that does not tell is asked again at YARN's next word."""
+        with contextlib.suppress(SubmitterError):
+            return verdict_left(self._store, self._job_dir) is None
+        return False
+
+    def _master_lost(self, attempt: int, seen_s: float) -> MasterLost:
         ended_s, said = 0.0, ""
         with contextlib.suppress(SubmitterError):
             ended_s, said = self._rm.attempt_end(self._application_id, attempt)
-        return MasterLost(ended_s or time.time(), attempt, said)
+        return MasterLost(ended_s or seen_s, attempt, said)
 
     def history(self) -> list[Event]:
         """Return the events that the agent has written to the store, oldest first."""
@@ -233,7 +242,7 @@ class Feed:
             for event in _parse(batch.lines):
                 seen += 1
                 yield seen, event
-        with contextlib.suppress(UnreachableError):  # the next question to the cluster tells that
+        with contextlib.suppress(UnreachableError, StagingError):  # the next question to the cluster tells that
             recorded = self._recorded()[: self._count_until(self._attempt)]  # of this agent; a later one counts anew
             yield from enumerate(recorded[seen:], seen + 1)
 
@@ -297,7 +306,7 @@ class _Patience:
             yield Waiting(time.time(), "")
         self._cluster_since_s = math.inf
 
-    def cluster_silent(self, error: UnreachableError) -> Iterator[Waiting]:
+    def cluster_silent(self, error: SubmitterError) -> Iterator[Waiting]:
         """Yield a sentence at the first time; raise `error` when that is too long ago."""
         now_s = time.monotonic()
         if self._cluster_since_s == math.inf:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from am.contract import job as contract
 from am.contract import states
-from am.contract.events import JobEnded
+from am.contract.events import JobEnded, killed
 from am.contract.job import JobPlan
 from yarn_submitter.agentdoor import AgentGoneError
 from yarn_submitter.errors import Problem, StagingError, SubmitterError, UsageError
@@ -24,7 +24,7 @@ from yarn_submitter.monitor import JobView, TaskView, begin, fold
 from yarn_submitter.rest import ENDED, App
 from yarn_submitter.site import Site
 from yarn_submitter.store import FileStatus
-from yarn_submitter.verdicts import cleaned, killed_words
+from yarn_submitter.verdicts import cleaned
 from yarn_submitter.yarn import application_dir
 
 if TYPE_CHECKING:  # `job show` waits for nothing and reads no logs
@@ -181,7 +181,7 @@ class Job:
             if door is not None:
                 door.stop(by, reason)
                 return "agent"
-        self.site.resource_manager.kill(self.application_id, killed_words(by, reason))
+        self.site.resource_manager.kill(self.application_id, killed(by, reason, time.time()).message)
         return "resourcemanager"
 
     def sweep(self, verdict: JobEnded | None = None) -> None:
@@ -375,8 +375,8 @@ def _open(site: Site, job_id: str, app: App | None) -> Job:
             raise
         sentence = f"The record of job {job_id} is not on the store; this user has no jobs there."
         problem = Problem("job-record-missing", sentence, file, "see whether YARN_SUBMITTER_ROOT is as at submit")
-        if app is not None and site.store.status(paths.jobs) is not None:
-            problem = cleaned(job_id, app)
+        if site.store.status(paths.jobs) is not None:
+            problem = cleaned(job_id, app, file)
         raise UsageError(problem) from error
     except ValueError as error:  # a ContractError, too
         sentence = f"The record of job {job_id} cannot be read; another version may have written it."

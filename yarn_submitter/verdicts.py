@@ -7,30 +7,27 @@ import time
 from dataclasses import replace
 
 from am.contract import codes, states
-from am.contract.events import JobEnded
+from am.contract.events import KILLED_BY, JobEnded, killed
 from yarn_submitter.errors import Problem
 from yarn_submitter.rest import App
 from yarn_submitter.units import seconds_text, when_text
 
 _CODE = re.compile(r"exitCode: (-?\d+)")
-_KILLED_BY = re.compile(r"the job was killed by \S+@.*", re.DOTALL)  # our own words, see killed_words
+_KILLED_BY = re.compile(KILLED_BY + r"(\S+@.*)", re.DOTALL)
 _DATE = re.compile(r"^\[[^\]]*\]\s*")
 _HEADING = "Failing this attempt.Diagnostics: "
 _NOTHING_NEW = re.compile(  # headings, and what the code says already
-    r"exitCode:|Container (killed on request|exited with|id:)|For more detailed|^[. ]*Failing the app|"
+    r"exitCode:|Container (killed on request|exited with|id:)|"
     r"Exception from container-launch|Exit code:|Exception message:|Shell output:|Last \d+ bytes of"
 )
+# RMAppImpl's and RMAppAttemptImpl's words around the reason, which stand on its line as often as not.
+_AROUND = re.compile(r"^Application \S+ failed \d+ times.*? due to |(For more detailed|[. ]*Failing the app).*")
 _AM_STOPPED = "am-stopped"  # the agent's word when YARN told its master to go,
 _AM_LOST = "am-lost"  # when its master died,
 _TASK_STOPPED = "executor-lost"  # and when YARN stopped a task
 _STOP_CODES = (codes.KILLED, codes.TERMINATED)
 _OUT_OF_TIME = "exceeded the lifetime"  # RMAppLifetimeMonitor's
 _NO_AGENT = "Application driver "  # Skein's words when the agent ended without finishing the application
-
-
-def killed_words(by: str, reason: str) -> str:
-    """Return what YARN is told when it kills a job for us: what the agent says when it can be reached."""
-    return f"the job was killed by {by}" + (f": {reason}" if reason else "")
 
 
 def verdict_of(app: App | None) -> JobEnded:
@@ -45,7 +42,7 @@ def verdict_of(app: App | None) -> JobEnded:
         )
     by = _KILLED_BY.search(app.diagnostics)
     if app.state == "KILLED" and by:
-        return JobEnded(app.finished_s, states.KILLED, codes.KILLED, "client", "job-killed", by[0])
+        return killed(by[1], "", app.finished_s)
     if "KILLED" in (app.state, app.final_status):
         sentence = "The application was killed through YARN."
         return JobEnded(
@@ -113,7 +110,8 @@ def with_yarn(verdict: JobEnded, app: App | None) -> JobEnded:
 
 def yarns_words(said: str) -> str:
     """Return what YARN says of an ApplicationMaster's end, short: `exit code 137, Killed by external signal`."""
-    lines = [_DATE.sub("", line.strip().removeprefix(_HEADING)).strip().rstrip(".") for line in said.splitlines()]
+    bare = [_AROUND.sub("", line.strip()).removeprefix(_HEADING) for line in said.splitlines()]
+    lines = [_DATE.sub("", line).strip().rstrip(".") for line in bare]
     told = [line for line in lines if line and not _NOTHING_NEW.search(line)]
     return ", ".join([f"exit code {code}" for code in _CODE.findall(said)[:1]] + told[:2])
 
@@ -125,8 +123,11 @@ def state_of(app: App) -> str:
     return "KILLED" if "KILLED" in (app.state, app.final_status) else app.final_status
 
 
-def cleaned(job_id: str, app: App) -> Problem:
-    """Return what is still known of a job whose directory is gone: YARN's word."""
+def cleaned(job_id: str, app: App | None, record: str) -> Problem:
+    """Return what is still known of a job whose record, a file on the store, is gone: YARN's word, if it has one."""
+    if app is None:
+        sentence = f"The record of job {job_id} is gone from its directory, and YARN has forgotten the job."
+        return Problem("job-record-missing", sentence, record, f"job clean {job_id}")
     sentence = f"The directory of job {job_id} was cleaned away (`job clean`), or YARN_SUBMITTER_ROOT was another one."
     said = f"{app.name}, {app.id}, {state_of(app)} in queue {app.queue}, submitted {when_text(app.started_s)}"
     step = f"what its tasks wrote, while YARN keeps it: yarn logs -applicationId {app.id}"

@@ -13,7 +13,7 @@ from am.agent.gang import GiveBack, OpenRole, ProbeGang, ReleaseGang
 from am.agent.recovery import AvoidHost, RestartJob, RestartTask
 from am.agent.snapshot import EXECUTOR, YARN
 from am.contract import codes, states, wire
-from am.contract.events import JobEnded, TaskExited, TaskUploaded
+from am.contract.events import JobEnded, TaskExited, TaskUploaded, killed
 from am.contract.job import split_task
 
 if typing.TYPE_CHECKING:
@@ -24,7 +24,6 @@ if typing.TYPE_CHECKING:
 DOUBT_S = 3.0  # how long a failure waits for news of a task whose connection went down before it
 LAST_WORDS_S = 5.0  # what a task gets beyond its deadlines to say that it is done
 CHIEF = "chief"
-RESULTS_CODE = 73
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,12 +178,10 @@ def kill(plan: JobPlan, snapshot: Snapshot, by: str, reason: str, now_s: float) 
     earlier = snapshot.stopping.verdict if snapshot.stopping is not None else None
     if earlier is not None and earlier.state == states.KILLED:
         return ()
-    said = f"killed by {by}" + (f": {reason}" if reason else "")
-    verdict = JobEnded(now_s, states.KILLED, codes.KILLED, "client", "job-killed", f"the job was {said}")
-    if earlier is not None and earlier.state == states.FAILED:
-        verdict = earlier
+    asked = killed(by, reason, now_s)
+    verdict = earlier if earlier is not None and earlier.state == states.FAILED else asked
     # 0 means no limit in an order, which is never meant here.
-    return ((StopJob(verdict, max(1.0, plan.limits.stop_grace_s)), said),)
+    return ((StopJob(verdict, max(1.0, plan.limits.stop_grace_s)), asked.message),)
 
 
 def order(plan: JobPlan, snapshot: Snapshot, task: Task) -> wire.Orders:
@@ -357,6 +354,6 @@ def _with_results(plan: JobPlan, snapshot: Snapshot, verdict: JobEnded) -> JobEn
         if problem:
             message = f"{task.name} on {task.host} succeeded, but its results are not on the store: {problem}"
             return JobEnded(
-                verdict.time, states.FAILED, RESULTS_CODE, "task", "results-not-carried", message, task.name, task.host
+                verdict.time, states.FAILED, codes.STAGING, "task", "results-not-carried", message, task.name, task.host
             )
     return verdict

@@ -10,7 +10,10 @@ import dataclasses
 import json
 import typing
 
+from am.contract import codes, states
 from am.contract.codec import ContractError, from_json, to_json
+
+KILLED_BY = "the job was killed by "  # what a client reads in YARN's words when YARN did it for us
 
 
 @dataclasses.dataclass(frozen=True)
@@ -265,8 +268,20 @@ KINDS: typing.Dict[str, type] = {
 }
 
 
-def to_line(event: Event) -> str:
-    """Return the event as one JSON line without its newline."""
+def killed(by: str, reason: str, now_s: float) -> JobEnded:
+    """Return the verdict on a job that `by` (user@host) ended; its message is what YARN is told when YARN does it.
+
+    Args:
+        by: Who.
+        reason: Why; may be empty.
+        now_s: When, in seconds since the epoch.
+    """
+    said = KILLED_BY + by + (f": {reason}" if reason else "")
+    return JobEnded(now_s, states.KILLED, codes.KILLED, "client", "job-killed", said)
+
+
+def to_line(event: object) -> str:
+    """Return an event, or what a client adds to a job's events, as one JSON line without its newline."""
     return json.dumps({"event": type(event).__name__, **to_json(event)}, sort_keys=True)
 
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from am.contract import states, wire
-from am.contract.events import JobEnded, Waiting, to_line
+from am.contract.events import JobEnded, Waiting, killed, to_line
 from yarn_submitter.agentdoor import AgentGoneError
-from yarn_submitter.errors import Problem, UnreachableError
+from yarn_submitter.errors import Problem, StagingError, UnreachableError
 from yarn_submitter.facts import Amount
 from yarn_submitter.feed import AppSeen, Feed
 from yarn_submitter.rest import App
@@ -125,6 +125,28 @@ def test_an_agent_that_comes_back_is_told_at_once(monkeypatch):
     assert before == [1, 2, 2, 3]
 
 
+def test_a_store_that_fails_is_waited_for(monkeypatch):
+    """A NameNode that answers but cannot say is as good as one that is away: for as long as that."""
+    monkeypatch.setattr("yarn_submitter.feed._PAUSE_S", 0.0)
+    end = JobEnded(30.0, states.SUCCEEDED, 0, "task", "", "all is well")
+    failed = StagingError(Problem("store-failed", "HDFS failed at it."))
+
+    class Failing(Written):
+        fails = 2
+
+        def list(self, path: str):
+            self.fails -= 1
+            if self.fails >= 0:
+                raise failed
+            return super().list(path)
+
+    heard = follow(Answers(app("FINISHED", "SUCCEEDED")), Failing(end))
+    assert [type(item) for item in heard] == [Waiting, Waiting, AppSeen, JobEnded]
+    assert heard[0].reason.startswith("HDFS failed at it. Trying for 60 s")
+    with pytest.raises(StagingError):
+        follow(Answers(app("FINISHED", "SUCCEEDED")), Failing(end), patience_s=0.0)
+
+
 def test_patience_has_an_end():
     """When nobody answers for the whole time, the error itself comes."""
     with pytest.raises(UnreachableError):
@@ -150,6 +172,14 @@ def test_yarns_word_when_the_agent_left_none(seen, state, code, problem):
     assert (verdict.state, verdict.exit_code, verdict.problem) == (state, code, problem)
     if seen is not None:
         assert seen.diagnostics in (verdict.message, verdict.tail)
+
+
+@pytest.mark.parametrize("reason", ["", "wrong data", "two\nlines"])
+def test_a_kill_through_yarn_is_the_agents_verdict(reason):
+    """It is told in the words that YARN was given, whatever YARN writes before them."""
+    said = killed("ada@edge", reason, 3.0)
+    assert verdict_of(app("KILLED", "KILLED", said.message)) == said
+    assert verdict_of(app("KILLED", "KILLED", f"Application a was killed with: {said.message}")) == said
 
 
 def test_a_lost_master_has_yarns_words_and_code():

@@ -145,6 +145,18 @@ def test_a_job_without_a_record(cluster: PretendCluster, damage: str) -> None:
         assert path in problem.evidence
 
 
+def test_a_forgotten_job_without_a_record(cluster: PretendCluster) -> None:
+    """Its directory was just found: it is its record that is gone."""
+    cluster.apps.clear()
+    path = f"{job_plan().job_dir}/spec/job.json"
+    del cluster.files[path]
+    with pytest.raises(UsageError, match=r"record of job .* is gone") as refused:
+        find_job(cluster.site(), JOB)
+    (problem,) = refused.value.problems
+    assert (problem.id, problem.evidence) == ("job-record-missing", path)
+    assert "no jobs" not in problem.sentence
+
+
 def test_no_record_of_any_job(cluster: PretendCluster) -> None:
     """Where the user's jobs would be there is nothing: it is the place that is wrong."""
     for path in [path for path in cluster.files if "/jobs" in path]:

@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from am.contract import codes
 from yarn_submitter.cli.console import Console
 from yarn_submitter.errors import SubmitterError
 
@@ -48,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console(sys.stdout, sys.stderr)
     if not words or words[0] in ("-h", "--help", "help"):
         console.out(_usage())
-        return 0 if words else 64
+        return 0 if words else codes.USAGE
     if words[0] in ("--version", "-version", "version") or words in (["run", "--version"], ["run", "-version"]):
         from yarn_submitter import __version__
 
@@ -59,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         hint = close_match(words[0], VERBS)
         console.say(f"job: there is no verb {words[0]!r}{'; ' + hint if hint else ''} [verb-unknown]\n{_usage()}")
-        return 64
+        return codes.USAGE
     return _run_verb(words[0], words[1:], console)
 
 
@@ -73,7 +74,7 @@ def _run_verb(verb: str, words: list[str], console: Console) -> int:
         try:
             args = parser.parse_args(words)
         except SystemExit as ended:
-            return 0 if ended.code in (0, None) else 64
+            return 0 if ended.code in (0, None) else codes.USAGE
         return int(module.run(args, console))
     except SubmitterError as error:
         console.error(error)
@@ -102,7 +103,7 @@ def _bug(error: Exception, console: Console) -> int:
     except OSError:
         place = "the details could not be written"
     console.say(f"job: a bug of ours: {type(error).__name__}: {error} [internal]\n  {place}\n  next: please report it")
-    return 70
+    return codes.BUG
 
 
 def _usage() -> str:

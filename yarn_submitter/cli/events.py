@@ -33,7 +33,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
             continue
         told += 1
         if args.json:
-            console.out(to_line(event))  # type: ignore[arg-type]  # MasterLost has the same form
+            console.out(to_line(event))
             continue
         if day != (day := _day(event)) and not _today(event):
             console.out(day)

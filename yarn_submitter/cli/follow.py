@@ -15,7 +15,7 @@ from am.contract.job import split_task
 from yarn_submitter.cli.console import PLAIN, Console, Ink
 from yarn_submitter.cli.eventwords import words
 from yarn_submitter.errors import SubmitterError
-from yarn_submitter.feed import Item, MasterLost
+from yarn_submitter.feed import AppSeen, Item, MasterLost
 from yarn_submitter.job import Job
 from yarn_submitter.livelog import Tail, drain, follow_output
 from yarn_submitter.monitor import JobView, TaskView, apply, begin
@@ -199,6 +199,8 @@ class Follower:
 
     def _news(self, item: Item) -> None:
         """Tell in a line of what starts again."""
+        if isinstance(item, AppSeen):
+            return
         view, most = self._view, self._job.plan.max_restarts
         again = isinstance(item, events.TaskRestarting)
         if isinstance(item, (events.TaskRestarting, events.JobRestarting)):
@@ -208,7 +210,7 @@ class Follower:
         if isinstance(item, _TOLD) or lost or (again and not all_again):
             counted = f" [restart {self._restarts} of {most}]" if getattr(item, "counted", False) and most else ""
             every = "; all tasks start again" if lost and view.stopping is None else ""
-            self._console.say(words(item) + every + counted)  # type: ignore[arg-type]  # no AppSeen is among them
+            self._console.say(words(item) + every + counted)
 
     def _phase(self, before: JobView, item: Item) -> None:
         view = self._view

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from am.contract import codes
+
 if TYPE_CHECKING:
     import argparse
 
@@ -13,7 +15,6 @@ if TYPE_CHECKING:
 
 NAME = "sandbox"
 HELP = "a real Hadoop on this machine: up, status, down, env"
-NOT_UP = 69
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -77,7 +78,7 @@ def _status(args: argparse.Namespace, console: Console) -> int:
         console.out_json(status.to_json())
     else:
         console.out("\n".join(_status_lines(status)))
-    return 0 if status.up else NOT_UP
+    return 0 if status.up else codes.UNREACHABLE
 
 
 def _status_lines(status: SandboxStatus) -> list[str]:
