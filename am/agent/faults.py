@@ -117,7 +117,7 @@ STATUSES: Mapping[int, Fault] = {
         "its node refused to start it", PROGRAM, False, "ask only for what the node allows: image, network, mounts"
     ),
     -100: Fault("its container was released, or its node was lost", PLATFORM, True, _NODE),
-    -101: Fault("all disks of its node are full or broken", PLATFORM, True, _DISK),
+    -101: Fault("too many disks of its node are full or broken", PLATFORM, True, _DISK),
     -102: Fault("it was preempted", PLATFORM, True, "submit to a queue with a larger guarantee"),
     -103: Fault("it used more virtual memory than it asked for", PROGRAM, False, _MEMORY),
     -104: Fault("it used more memory than it asked for", PROGRAM, False, _MEMORY),

@@ -278,7 +278,7 @@ def _gather(plan: JobPlan, snapshot: Snapshot, signs: Signs, now_s: float) -> tu
     if limits.queue_wait_s and started_s is not None and now_s - started_s > limits.queue_wait_s:
         short = words.shortage(plan, snapshot, signs)
         message = f"the job did not get its containers within {limits.queue_wait_s} s: {short}"
-        return _fail(plan, JobEnded(now_s, states.FAILED, codes.LIMIT, "yarn", "queue-timeout", message), now_s)
+        return _fail(plan, _late(now_s, "queue-timeout", message), now_s)
     # A queue may make a job wait for ever; a part of a gang may not hold its containers for ever.
     # Nothing lacks a container: who keeps his may still be sending the checkpoint that all start from.
     hold_s = limits.gang_hold_s + (0 if snapshot.lacking else limits.upload_s)
@@ -286,12 +286,15 @@ def _gather(plan: JobPlan, snapshot: Snapshot, signs: Signs, now_s: float) -> tu
         short = words.shortage(plan, snapshot, signs)
         message = f"only a part of the job came up within {hold_s} s: {short}"
         if limits.gang_tries and snapshot.tries >= limits.gang_tries:
-            verdict = JobEnded(now_s, states.FAILED, codes.LIMIT, "yarn", "gang-timeout", message)
-            return _fail(plan, verdict, now_s)
+            return _fail(plan, _late(now_s, "gang-timeout", message), now_s)
         tries = snapshot.tries + 1
         return ((GiveBack(tries, message, now_s + gang.pause_s(tries, signs.dice)), message),)
     sentence = gang.waiting_sentence(plan, snapshot, signs, now_s)
     return ((Say(sentence), "the gang is not complete"),) if sentence else ()
+
+
+def _late(now_s: float, problem: str, message: str) -> JobEnded:
+    return JobEnded(now_s, states.FAILED, codes.LIMIT, "yarn", problem, message, advice=words.LESS)
 
 
 def _probe(plan: JobPlan, snapshot: Snapshot, signs: Signs, now_s: float) -> tuple[Decision, ...]:
@@ -304,7 +307,10 @@ def _probe(plan: JobPlan, snapshot: Snapshot, signs: Signs, now_s: float) -> tup
         return ((ReleaseGang(gang.topology(plan, snapshot, gang.reached(signs))), "all peers were reached"),)
     more = f"; and {len(missed) - 3} more pairs" if len(missed) > 3 else ""
     message = f"tasks do not reach one another: {'; '.join(missed[:3])}{more}"
-    return _fail(plan, JobEnded(now_s, states.FAILED, codes.LOST, "yarn", "peers-unreachable", message), now_s)
+    verdict = JobEnded(
+        now_s, states.FAILED, codes.LOST, "yarn", "peers-unreachable", message, advice=words.open_ports(plan)
+    )
+    return _fail(plan, verdict, now_s)
 
 
 def _lifetime(plan: JobPlan, released_s: float | None, now_s: float) -> tuple[Decision, ...]:

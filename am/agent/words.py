@@ -29,11 +29,13 @@ _LOST = {
     "preempted": "was preempted by YARN for another queue or job",
     "node-lost": "was lost with its node, or its container was released",
     "container-refused": "was refused by its node",
-    "disks-failed": "was stopped by YARN because all disks of its node are full or broken",
+    "disks-failed": "was stopped by YARN because too many disks of its node are full or broken",
 }
 _SAID_BY_YARN = frozenset(fault.name for fault in faults.STATUSES.values())
 # A node does not know why the ResourceManager takes a container back.
 _TAKEN_BACK = faults.STATUSES[-106].name
+
+LESS = "see with `job queues` and `job nodes` what there is; ask for less, or in another queue"
 
 
 def yarn_end(code: int | None, said: str, *, registered: bool) -> tuple[str, int]:
@@ -150,6 +152,14 @@ def shortage(plan: JobPlan, snapshot: Snapshot, signs: Signs) -> str:
         if count > 0
     ]
     return f"{', '.join(short)} ({', '.join(seen)})"
+
+
+def open_ports(plan: JobPlan) -> str:
+    """Return what to do when a firewall stands between tasks."""
+    if plan.port_range:
+        first, last = plan.port_range
+        return f"let the nodes' firewalls pass TCP between them at ports {first}-{last}"
+    return "let the nodes' firewalls pass TCP between them, or name the ports that they pass with --port_range"
 
 
 def node_gone(silent_s: float, node: str) -> str:

@@ -59,7 +59,10 @@ def sandbox() -> Iterator[SandboxInfo]:
         undone.callback(box.down, delete=True)
         for disk in (*disks_of("node1"), *disks_of("node2")):
             disk.mkdir(parents=True)
-            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(disk)], check=True)
+            command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(disk)]
+            mounted = subprocess.run(command, capture_output=True, text=True, check=False)
+            if mounted.returncode:  # as in a container without the right to mount
+                pytest.skip(f"this machine lets even root mount nothing: {mounted.stderr.strip()}")
             undone.callback(subprocess.run, ["umount", "--lazy", str(disk)], check=True)
         undone.callback(box.down)
         yield box.up(SandboxSettings(nodes=2, properties=CHECKED))
@@ -142,7 +145,7 @@ def test_a_disk_that_becomes_full_under_a_program(typist: Typist, sandbox: Sandb
 @pytest.mark.parametrize(
     ("count", "said"),
     [
-        (1, "was stopped by YARN because all disks of its node are full or broken"),
+        (1, "was stopped by YARN because too many disks of its node are full or broken"),
         (2, ": No space available in any of the local directories"),
     ],
     ids=["-101", "-1"],

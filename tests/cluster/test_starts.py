@@ -35,7 +35,9 @@ def firewall(host: str, first: int, last: int) -> Iterator[None]:
     if shutil.which("iptables") is None:
         install("iptables")
     rule = ("INPUT", "-p", "tcp", "-d", host, "--dport", f"{first}:{last}", "-j", "DROP")
-    subprocess.run(["iptables", "-w", "-I", *rule], check=True)
+    ruled = subprocess.run(["iptables", "-w", "-I", *rule], capture_output=True, text=True, check=False)
+    if ruled.returncode:  # as in a container without the right to the network's rules
+        pytest.skip(f"this machine lets even root set no rule: {ruled.stderr.strip()}")
     try:
         yield
     finally:
@@ -76,6 +78,7 @@ def test_peers_that_a_firewall_cuts_off(typist: Typist, sandbox: SandboxInfo) ->
         ended = typist.type(*workers("cut-off", "echo started", *words, count=2, memory="5G"))
     assert ended.code == 76, ended.err
     assert "[peers-unreachable]" in ended.err
+    assert f"let the nodes' firewalls pass TCP between them at ports {FIRST}-{LAST}" in ended.err
     said = re.findall(rf"(w:\d) does not reach (w:\d) \({re.escape(host)}:(\d+): no answer\)", ended.err)
     assert {frozenset(pair[:2]) for pair in said} == {frozenset({"w:0", "w:1"})}, ended.err
     assert len(set(said)) == 1

@@ -121,3 +121,4 @@ def test_the_last_answers_of_a_probing_may_take_a_moment():
     assert decide(job, now, 30.0 + PROBE_LATE_S, signs) == []
     (stop,) = decide(job, now, 30.1 + PROBE_LATE_S, signs)
     assert (stop.verdict.problem, stop.verdict.exit_code) == ("peers-unreachable", 76)
+    assert stop.verdict.advice.endswith("name the ports that they pass with --port_range")

@@ -73,8 +73,8 @@ def test_an_exit_code_in_words(code: int, said: str) -> None:
             137,
             "disks-failed",
             "executor",
-            "all disks of its node are full or broken",
-            "worker:1 on h1 was stopped by YARN because all disks of its node are full or broken",
+            "too many disks of its node are full or broken",
+            "worker:1 on h1 was stopped by YARN because too many disks of its node are full or broken",
         ),
         (
             137,
