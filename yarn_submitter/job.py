@@ -376,7 +376,7 @@ def _open(site: Site, job_id: str, app: App | None) -> Job:
         sentence = f"The record of job {job_id} is not on the store; this user has no jobs there."
         problem = Problem("job-record-missing", sentence, file, "see whether YARN_SUBMITTER_ROOT is as at submit")
         if site.store.status(paths.jobs) is not None:
-            problem = cleaned(job_id, app, file)
+            problem = cleaned(job_id, app, file, site.option)
         raise UsageError(problem) from error
     except ValueError as error:  # a ContractError, too
         sentence = f"The record of job {job_id} cannot be read; another version may have written it."

@@ -123,11 +123,18 @@ def state_of(app: App) -> str:
     return "KILLED" if "KILLED" in (app.state, app.final_status) else app.final_status
 
 
-def cleaned(job_id: str, app: App | None, record: str) -> Problem:
-    """Return what is still known of a job whose record, a file on the store, is gone: YARN's word, if it has one."""
+def cleaned(job_id: str, app: App | None, record: str, option: str) -> Problem:
+    """Return what is still known of a job whose record, a file on the store, is gone: YARN's word, if it has one.
+
+    Args:
+        job_id: Ours.
+        app: What YARN knows; None: nothing.
+        record: The file's path.
+        option: What names the cluster on a command line, see Site.option.
+    """
     if app is None:
-        sentence = f"The record of job {job_id} is gone from its directory, and YARN has forgotten the job."
-        return Problem("job-record-missing", sentence, record, f"job clean {job_id}")
+        sentence = f"The record of job {job_id} is gone, or not written yet, and YARN does not know the job."
+        return Problem("job-record-missing", sentence, record, f"job clean {job_id}{option}")
     sentence = f"The directory of job {job_id} was cleaned away (`job clean`), or YARN_SUBMITTER_ROOT was another one."
     said = f"{app.name}, {app.id}, {state_of(app)} in queue {app.queue}, submitted {when_text(app.started_s)}"
     step = f"what its tasks wrote, while YARN keeps it: yarn logs -applicationId {app.id}"
