@@ -19,7 +19,7 @@ from am.contract.events import Event
 from yarn_submitter.feed import Feed
 from yarn_submitter.sandbox import Sandbox, SandboxInfo
 from yarn_submitter.site import Site, open_site
-from yarn_submitter.yarn import application_dir
+from yarn_submitter.store import application_dir
 
 OURS, COLD, WARM = "job run", "Skein, driver cold", "Skein, driver warm"
 HERE = Path(__file__).parent

@@ -23,9 +23,8 @@ from yarn_submitter.feed import Feed, verdict_left
 from yarn_submitter.monitor import JobView, TaskView, begin, fold
 from yarn_submitter.rest import ENDED, App
 from yarn_submitter.site import Site
-from yarn_submitter.store import FileStatus
+from yarn_submitter.store import FileStatus, application_dir
 from yarn_submitter.verdicts import cleaned
-from yarn_submitter.yarn import application_dir
 
 if TYPE_CHECKING:  # `job show` waits for nothing and reads no logs
     from concurrent.futures import Future

@@ -34,6 +34,11 @@ Progress = Callable[
 ]  # told how many bytes more have come, from several threads; negative when a try begins again
 
 
+def application_dir(user: str, application_id: str) -> str:
+    """Return where Skein keeps an application's files on the store; its ApplicationMaster removes them, if it can."""
+    return f"/user/{user}/.skein/{application_id}"
+
+
 @dataclass(frozen=True)
 class FileStatus:
     """A file or directory: absolute path, length in bytes, modification time in ms, mode as in 0o755."""

@@ -28,7 +28,8 @@ from yarn_submitter.record import Record, with_record
 from yarn_submitter.site import Site
 from yarn_submitter.spec import JobSpec
 from yarn_submitter.staging import Staged, code_zip, make_place, object_path, stage
-from yarn_submitter.yarn import SkeinYarn, Yarn, application_dir
+from yarn_submitter.store import application_dir
+from yarn_submitter.yarn import SkeinYarn, Yarn
 
 # Below the ephemeral ports of Linux (32768...), so that no outgoing connection takes them. Several agents may share a
 # host; each job has candidates of its own, and its certificate tells its agent from others.

@@ -10,7 +10,12 @@ from yarn_submitter.monitor import JobView, TaskView, links, queue_of
 SCHEMA = 1
 
 
-def document(view: JobView, plan: JobPlan, application_id: str) -> dict[str, Any]:
+def output_path(plan: JobPlan, default_fs: str) -> str:
+    """Return the place on the store below which each task's outputs have a directory."""
+    return default_fs + output_dir(plan.job_dir, plan.main_task).rpartition("/")[0]
+
+
+def document(view: JobView, plan: JobPlan, application_id: str, default_fs: str) -> dict[str, Any]:
     """Return the view as JSON values (schema 1, see docs/json.md)."""
     verdict, app = view.verdict, view.app
     return {
@@ -38,7 +43,7 @@ def document(view: JobView, plan: JobPlan, application_id: str) -> dict[str, Any
         "input_path": plan.input_path,
         "checkpoint_path": plan.checkpoint_path,
         "saved_model_path": plan.saved_model_path,
-        "output_path": output_dir(plan.job_dir, plan.main_task).rpartition("/")[0],
+        "output_path": output_path(plan, default_fs),
         "job_dir": plan.job_dir,
         "links": [{"label": label, "url": url} for label, url in links(view, plan).items()],
         "avoided_hosts": [{"host": host, "reason": reason} for host, reason in view.avoided.items()],

@@ -41,11 +41,6 @@ _WORD_S = 5  # between two words on what is waited for
 _END_S = 10  # for a submission under way to come to its end
 
 
-def application_dir(user: str, application_id: str) -> str:
-    """Return where Skein keeps an application's files on the store; its ApplicationMaster removes them, if it can."""
-    return f"/user/{user}/.skein/{application_id}"
-
-
 class Yarn(Protocol):
     """What is needed of a way to submit."""
 

@@ -29,7 +29,7 @@ if typing.TYPE_CHECKING:
     from am.contract.events import JobEnded
 
 LOG = logging.getLogger("am.agent")
-PARENT_S = 1.0
+PARENT_S = 1.0  # between two looks at the parent, where the kernel does not tell of its end
 ABANDON_S = 2.0  # for the last lines of an agent that another one follows
 EARLIER_S = 60.0  # to read the history of earlier attempts
 AGAIN_S = 2.0
@@ -192,9 +192,17 @@ class Agent:
         self._store.prepare()
 
     async def _watch_parent(self, loop: JobLoop) -> None:
-        """End the job when YARN's master, our parent, has died: nobody else would end this process."""
-        while os.getppid() == self._parent:  # noqa: ASYNC110 - Linux tells a parent's death to C programs only
-            await asyncio.sleep(PARENT_S)
+        """End the job when YARN's master, our parent, has died: nobody else would end this process.
+
+        YARN takes the job's containers back a second later; until then that is no news of a task.
+        """
+        try:
+            parent = os.pidfd_open(self._parent)
+        except (AttributeError, OSError):  # a Linux before 5.3, another system, or it has gone
+            while os.getppid() == self._parent:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(PARENT_S)
+        else:
+            await _readable(parent)
         self._end_by_yarn(loop)
 
     def _end_by_yarn(self, loop: JobLoop) -> None:
@@ -208,6 +216,17 @@ class Agent:
         else:
             message = f"YARN stopped the ApplicationMaster on {self._setting.host}; somebody may have killed it there"
             loop.end_now(states.KILLED, codes.KILLED, "am-stopped", message)
+
+
+async def _readable(descriptor: int) -> None:
+    """Return when there is something to read; close the descriptor."""
+    events, ready = asyncio.get_running_loop(), asyncio.Event()
+    events.add_reader(descriptor, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        events.remove_reader(descriptor)
+        os.close(descriptor)
 
 
 async def _guarded(loop: JobLoop, part: Coroutine[None, None, None]) -> None:

@@ -111,8 +111,8 @@ def test_a_port_that_was_taken(typist: Typist, tmp_path: Path) -> None:
 
 
 def running_once(typist: Typist, name: str, *words: str, memory: str = "128M") -> Running:
-    """Start a job whose first attempt waits to be killed and whose second one succeeds; its start is recorded."""
-    command = "echo up $ATTEMPT; [ $ATTEMPT = 2 ] || read -r _ < <(sleep 300)"
+    """Start a job whose first attempt waits to be killed and whose next one succeeds; its start is recorded."""
+    command = "echo up $ATTEMPT; [ $ATTEMPT -ge 2 ] || read -r _ < <(sleep 300)"
     running = typist.start(*workers(name, command, *words, count=1, memory=memory))
     job_id = running.wait_line("submitted ").rpartition(", id ")[2].strip()
     running.wait_line("[w:0] up 1")

@@ -133,7 +133,7 @@ def test_a_newer_jobs_history_gives_the_same_view(cluster: PretendCluster) -> No
     job, view = seen(cluster, "newer")
     assert (view.state, view.tasks["worker:1"].exit_code, view.uploads["worker:1"].files) == (states.FAILED, 137, 3)
     assert "worker:9" not in view.tasks
-    assert document(view, job, APP) == document(seen(cluster, "v1")[1], job, APP)
+    assert document(view, job, APP, "") == document(seen(cluster, "v1")[1], job, APP, "")
 
 
 def test_an_older_jobs_history_gives_a_view(cluster: PretendCluster) -> None:

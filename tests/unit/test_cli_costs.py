@@ -133,6 +133,6 @@ def test_coming_back_starts_no_program(
     cost = run(words, environ, tmp_path)
     assert cost.code == 0, cost.err
     assert set(cost.done) <= {"socket.connect"}
-    assert cost.imported(*HEAVY, "yaml") == []
+    assert cost.imported(*HEAVY, "yaml", "yarn_submitter.yarn") == []
     assert len(cost.modules) <= most_modules
     assert len(cluster.asked) - before <= most_requests

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -38,8 +39,11 @@ def left(tmp_path: Path) -> Callable[[], tuple[list[str], list[Path]]]:
     """Tell what the command has left: programs (by their commands) and temporary directories."""
 
     def children() -> set[str]:
-        lists = (task / "children" for task in Path("/proc/self/task").iterdir())
-        return {pid for each in lists for pid in each.read_text().split()}
+        found: set[str] = set()
+        for task in Path("/proc/self/task").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # a thread that has just ended
+                found |= set((task / "children").read_text().split())
+        return found
 
     def look() -> tuple[list[str], list[Path]]:
         commands = [Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ") for pid in children() - before]

@@ -79,6 +79,14 @@ def test_show(cluster: PretendCluster, typed: Any) -> None:
     ]
 
 
+def test_one_form_of_the_output_path(cluster: PretendCluster, typed: Any) -> None:
+    """Text and JSON give the same, with the file system: it can be pasted where a path is asked for."""
+    place = json.loads(typed("show", JOB, "--json")[1])["output_path"]
+    assert place.startswith("hdfs://")
+    assert place.endswith(f"{job_plan().job_dir}/output")
+    assert f"\nOutput Path:       {place}\n" in typed("show", JOB)[1]
+
+
 def test_show_says_who_was_heard(cluster: PretendCluster, typed: Any) -> None:
     """Of a job that goes on and whose agent does not answer, that is said."""
     cluster.apps[0].update(state="RUNNING", finalStatus="UNDEFINED")

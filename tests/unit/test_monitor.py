@@ -172,7 +172,7 @@ def test_folding_changes_no_view() -> None:
 def test_the_document_of_a_live_job() -> None:
     """Schema 1 as in docs/json.md: what is not known is null."""
     view = fold(begin(PLAN), [app("RUNNING"), UP, REGISTERED, GANG, STARTED])
-    found = document(view, PLAN, "application_1_0001")
+    found = document(view, PLAN, "application_1_0001", "hdfs://nn")
     now = {"submitted_queue": "default", "priority": 0, "expires_s": None, "lost_masters": []}
     assert found == now | {
         "schema": 1,
@@ -196,7 +196,7 @@ def test_the_document_of_a_live_job() -> None:
         "input_path": "",
         "checkpoint_path": PLAN.checkpoint_path,
         "saved_model_path": PLAN.saved_model_path,
-        "output_path": f"{PLAN.job_dir}/output",
+        "output_path": f"hdfs://nn{PLAN.job_dir}/output",
         "job_dir": PLAN.job_dir,
         "links": [],
         "avoided_hosts": [],
@@ -239,7 +239,7 @@ def test_the_document_of_a_live_job() -> None:
 )
 def test_the_document_of_an_ended_job(verdict: JobEnded, words: list[Any]) -> None:
     """Exit code, origin, problem, message and who is to blame."""
-    found = document(fold(begin(PLAN), [UP, verdict]), PLAN, "")
+    found = document(fold(begin(PLAN), [UP, verdict]), PLAN, "", "")
     assert [found[key] for key in ("exit_code", "origin", "problem", "message", "failed_task")] == words
 
 
@@ -266,7 +266,7 @@ def test_links_name_hosts_that_are_known() -> None:
     up = dataclasses.replace(REGISTERED, ports=(2222,))
     view = fold(begin(plan), [UP, up, STARTED])
     assert links(view, plan) == {"UI": "https://nm2:8443", "Board": "http://nm2:2222"}
-    assert document(view, plan, "application_1_0001")["links"] == [
+    assert document(view, plan, "application_1_0001", "")["links"] == [
         {"label": "UI", "url": "https://nm2:8443"},
         {"label": "Board", "url": "http://nm2:2222"},
     ]

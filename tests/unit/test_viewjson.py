@@ -19,7 +19,7 @@ LOST = MasterLost(15.0, 1, "exitCode: 137")
 
 def test_every_field_is_told() -> None:
     """Of the job and of its tasks; none that the table has is missing."""
-    found = document(fold(begin(job_plan()), [LOST]), job_plan(), "")
+    found = document(fold(begin(job_plan()), [LOST]), job_plan(), "", "")
     table = (DOCS / "json.md").read_text().partition("| field |")[2].partition("Times are")[0]
     named = set(re.findall(r"`([a-z_]+)`", table))
     keys = {*found, *found["timing"], *found["tasks"][0], *found["lost_masters"][0]} - {"schema"}

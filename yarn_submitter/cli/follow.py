@@ -303,7 +303,8 @@ class Follower:
         if self._only_output:
             return verdict.exit_code
         if self._json:
-            self._console.out_json(document(self._view, self._job.plan, self._job.application_id))
+            job = self._job
+            self._console.out_json(document(self._view, job.plan, job.application_id, job.site.conf.default_fs))
         if self._live:
             for line in self._live.last(self._view):
                 self._console.say(line)

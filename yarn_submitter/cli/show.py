@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from am.contract import states
-from am.contract.job import JobPlan, output_dir
+from am.contract.job import JobPlan
 from yarn_submitter.cli.console import Column, Console, Ink, aligned
 from yarn_submitter.cli.eventwords import clock
 from yarn_submitter.cli.job_arguments import add_job, site_of
@@ -18,7 +18,7 @@ from yarn_submitter.rest import App
 from yarn_submitter.stage import held_back, missing, stage
 from yarn_submitter.units import seconds_text, when_text
 from yarn_submitter.verdicts import yarns_words
-from yarn_submitter.viewjson import document
+from yarn_submitter.viewjson import document, output_path
 
 NAME = "show"
 HELP = "show a job: how far it is, why it waits, tasks, paths"
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     why = job.why_waiting(view.app) if waits(view) else []
     if args.json:
         more = {"stage": stage(view), "why": why, "source": source}
-        console.out_json({**document(view, job.plan, job.application_id), **more})
+        console.out_json({**document(view, job.plan, job.application_id, job.site.conf.default_fs), **more})
         return 0
     ink = console.out_ink
     lines = _lines(job, view, source, why, ink)
@@ -96,7 +96,7 @@ def _lines(job: Job, view: JobView, source: str, why: Sequence[str], ink: Ink) -
         ("Input Path", plan.input_path),
         ("Checkpoint Path", plan.checkpoint_path),
         ("Saved Model Path", plan.saved_model_path),
-        ("Output Path", job.site.conf.default_fs + output_dir(plan.job_dir, plan.main_task).rpartition("/")[0]),
+        ("Output Path", output_path(plan, job.site.conf.default_fs)),
         *links(view, plan).items(),
         *((f"Master {lost.attempt} lost", _lost(job, lost)) for lost in view.lost),
         *((f"Avoided {host}", reason) for host, reason in view.avoided.items()),
