@@ -34,6 +34,7 @@ if TYPE_CHECKING:  # `job show` waits for nothing and reads no logs
     from yarn_submitter.rest import ResourceManager
     from yarn_submitter.watch import Watch
 
+AGENT = "agent"  # who was told
 _TAGGED = "yarn-submitter"
 _TAG = "ys-id:"
 _SWEPT = 30
@@ -167,19 +168,23 @@ class Job:
             return reasons(waits) if waits is not None else []
         return []
 
-    def kill(self, reason: str) -> str:
-        """End the job; return who was told: `agent`, or `resourcemanager` when the agent does not answer.
+    def kill(self, reason: str, *, by_yarn: bool = False) -> str:
+        """End the job; return who was told: AGENT, or `resourcemanager` when the agent does not answer.
 
         It returns at once, `wait` returns when all of the job has ended. A job that has ended stays as it is.
 
             job.kill("the others were better")
             job.wait()
+
+        Args:
+            reason: Kept in the job's record.
+            by_yarn: Ask YARN, whatever the agent would do: no results are carried then.
         """
-        by, door = f"{self.site.user}@{socket.gethostname()}", self.feed().door()
+        by, door = f"{self.site.user}@{socket.gethostname()}", None if by_yarn else self.feed().door()
         with contextlib.suppress(AgentGoneError):  # it cannot end its job itself then: YARN does
             if door is not None:
                 door.stop(by, reason)
-                return "agent"
+                return AGENT
         self.site.resource_manager.kill(self.application_id, killed(by, reason, time.time()).message)
         return "resourcemanager"
 
@@ -189,18 +194,20 @@ class Job:
         The agent and Skein's ApplicationMaster do so at a good end, and the last ApplicationMaster at a bad one. For a
         job that YARN ended, who may have lost both, and for one that was killed, of which Skein leaves its own files,
         whoever reads the verdict does it; but not while another ApplicationMaster may need them to repeat the verdict.
+        Of a killed job none shall come: YARN is told, who takes Skein's word for it from the last one only.
 
         Args:
             verdict: How the job ended; None: its application is known to have ended.
         """
-        if verdict is not None and not self._is_left(verdict):
+        if verdict is not None and verdict.state == states.KILLED:
+            with contextlib.suppress(UsageError):  # YARN has forgotten it
+                self.site.resource_manager.kill(self.application_id, verdict.message)
+        elif verdict is not None and not self._is_left(verdict):
             return
         _sweep(self.site, self.plan.job_dir, self.plan.user, self.application_id)
 
     def _is_left(self, verdict: JobEnded) -> bool:
         """Return whether nobody on the cluster removes what the job needed to start."""
-        if verdict.state == states.KILLED:
-            return True
         app = self.site.resource_manager.get_app(self.application_id) if verdict.origin == "yarn" else None
         return verdict.origin == "yarn" and (app is None or app.ended)
 

@@ -191,7 +191,7 @@ class JobLoop:
         verdict = self.snapshot.verdict
         assert verdict is not None  # noqa: S101 - called when run() has returned
         self.placing.close()
-        if self.last or verdict.state != states.FAILED:  # else YARN starts one more, which needs its files
+        if self.last or verdict.state == states.SUCCEEDED:  # else YARN starts one more, which needs its files
             self._history.remove_staging()
         if not await in_thread(functools.partial(self._history.flush, FLUSH_S), FLUSH_S + 1):
             LOG.warning("the verdict did not reach the job's store within %.0f s", FLUSH_S)

@@ -61,7 +61,7 @@ def test_a_command_that_is_not_there_is_127_and_says_so(typist: Typist) -> None:
 
 
 def test_a_killed_job_ends_its_client_with_137(typist: Typist, sandbox: SandboxInfo) -> None:
-    """`job kill` ends job and following client; no process of the job lives after it."""
+    """`job kill` ends job and following client, in YARN's list too and with one master; no process lives after it."""
     running = typist.start(*typist.generic("killed", a=SLEEPER))
     running.wait_line("[a:0] ready")
     killed = typist.type("kill", "killed", "--json")
@@ -69,6 +69,9 @@ def test_a_killed_job_ends_its_client_with_137(typist: Typist, sandbox: SandboxI
     ended = running.end()
     assert ended.code == 137
     assert "job killed KILLED" in ended.err
+    (app,) = [app for app in site_of(sandbox).resource_manager.list_apps() if app.name == "killed"]
+    assert (app.state, app.final_status) == ("KILLED", "KILLED")
+    assert len(site_of(sandbox).resource_manager.app_attempts(app.id)) == 1
     until("its processes are gone", lambda: not container_processes(sandbox), 10)
 
 

@@ -51,6 +51,7 @@ def test_who_sweeps(cluster: PretendCluster, verdict: JobEnded | None, state: st
         cluster.apps.clear()
     job.sweep(verdict)
     assert (staged not in cluster.files) == swept
+    assert cluster.killed == ([(APP, KILLED.message)] if verdict is KILLED else [])  # no other master shall come
 
 
 def test_a_list_does_not_wait_for_a_store(cluster: PretendCluster, monkeypatch: pytest.MonkeyPatch) -> None:
