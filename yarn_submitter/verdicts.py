@@ -25,6 +25,7 @@ _AROUND = re.compile(r"^Application \S+ failed \d+ times.*? due to |(For more de
 _AM_STOPPED = "am-stopped"  # the agent's word when YARN told its master to go,
 _AM_LOST = "am-lost"  # when its master died,
 _TASK_STOPPED = "executor-lost"  # and when YARN stopped a task
+AGENTS_LOG = frozenset(("am-lost", "agent-lost", "internal"))  # problems of which the agent's log may say more
 _STOP_CODES = (codes.KILLED, codes.TERMINATED)
 _OUT_OF_TIME = "exceeded the lifetime"  # RMAppLifetimeMonitor's
 _NO_AGENT = "Application driver "  # Skein's words when the agent ended without finishing the application

@@ -138,7 +138,7 @@ def test_a_failed_job_says_why(cluster: PretendCluster) -> None:
         ),
         (
             JobEnded(1.0, states.FAILED, 76, "yarn", "agent-lost", "The agent is lost.", tail="YARN's words"),
-            ["job fit FAILED: The agent is lost. [agent-lost]", "  | YARN's words", f"  next: job logs {JOB}",
+            ["job fit FAILED: The agent is lost. [agent-lost]", "  | YARN's words", f"  next: job logs {JOB} agent",
              "exit code 76 (origin: yarn)"],
         ),
         (

@@ -95,6 +95,13 @@ def test_show_says_who_was_heard(cluster: PretendCluster, typed: Any) -> None:
     assert "Seen by:           resourcemanager (the agent does not answer)" in out.splitlines()
 
 
+def test_show_of_a_lost_master_names_the_log(cluster: PretendCluster, typed: Any) -> None:
+    """No task is to blame: what is to be read is the agent's."""
+    lost = JobEnded(30.0, "FAILED", 76, "yarn", "am-lost", "the ApplicationMaster died")
+    cluster.add_job(job_plan(), {"1-0": [AgentStarted(1.0, 1, "nm", 1, APP), lost]})
+    assert f"\n  next: job logs {JOB} agent\n" in typed("show", JOB)[1]
+
+
 def test_show_json(cluster: PretendCluster, typed: Any) -> None:
     """The document of docs/json.md, and its source."""
     code, out, _ = typed("show", JOB, "--json")

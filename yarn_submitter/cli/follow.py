@@ -22,6 +22,7 @@ from yarn_submitter.monitor import JobView, TaskView, apply, begin
 from yarn_submitter.nodemanager import NodeManager
 from yarn_submitter.stage import missing, stage
 from yarn_submitter.units import seconds_text
+from yarn_submitter.verdicts import AGENTS_LOG
 from yarn_submitter.viewjson import document
 
 if TYPE_CHECKING:  # a pipe needs no picture
@@ -336,7 +337,7 @@ def end_lines(verdict: JobEnded, job: Job, took_s: float, ink: Ink = PLAIN, atte
     if verdict.problem in _NO_ROOM:
         lines.append(f"  next: job queues{job.site.option}")
         return [*lines, f"exit code {verdict.exit_code} (origin: {verdict.origin})"]
-    where = f" {verdict.task}" if verdict.task else " agent" if verdict.problem == "am-lost" else ""
+    where = f" {verdict.task}" if verdict.task else " agent" if verdict.problem in AGENTS_LOG else ""
     if verdict.task and attempt > 1:
         where += f" --attempt {attempt}"
     lines.append(f"  next: job logs {job.id}{where}{job.site.option}")

@@ -17,7 +17,7 @@ from yarn_submitter.monitor import JobView, TaskView, links, queue_of
 from yarn_submitter.rest import App
 from yarn_submitter.stage import held_back, missing, stage
 from yarn_submitter.units import seconds_text, when_text
-from yarn_submitter.verdicts import yarns_words
+from yarn_submitter.verdicts import AGENTS_LOG, yarns_words
 from yarn_submitter.viewjson import document, output_path
 
 NAME = "show"
@@ -137,6 +137,8 @@ def _end(job: Job, view: JobView, ink: Ink) -> list[str]:
         lines.append(f"  advice: {verdict.advice}")
     if verdict.task in view.tasks:
         lines.append(f"  next: {log_command(job, view.tasks[verdict.task])}")
+    elif verdict.problem in AGENTS_LOG:
+        lines.append(f"  next: job logs {job.id} agent{job.site.option}")
     return [*lines, f"exit code {verdict.exit_code} (origin: {verdict.origin})"]
 
 
