@@ -19,7 +19,10 @@ COMMAND_PROBLEMS = frozenset(("command-not-found", "command-not-executable"))
 # What the executor ends a program for that does nothing.
 IDLE_PROBLEMS = frozenset(("program-stalled", "gpu-idle"))
 _CAUSE = "Caused by:"
-_HEADINGS = ("Exception from container-launch", "Container id:", "Exit code:", "Exception message:", "Shell output:")
+_HEADINGS = (
+    *("Exception from container-launch", "Container id:", "Exit code:", "Exception message:", "Shell output:"),
+    faults.STATUSES[-1000].name,  # it does, when another line follows
+)
 
 _LOST = {
     "task-silent": "was lost",

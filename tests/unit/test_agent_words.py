@@ -98,6 +98,20 @@ def test_an_exit_code_in_words(code: int, said: str) -> None:
             "worker:1 on h1 was lost without a word from its executor: Killed",
         ),
         (
+            137,
+            "executor-lost",
+            "yarn",
+            "its node does not say how it ended\nContainer killed on request. Exit code is 137",
+            "worker:1 on h1 was lost without a word from its executor: Container killed on request. Exit code is 137",
+        ),
+        (
+            137,
+            "executor-lost",
+            "yarn",
+            "its node does not say how it ended",
+            "worker:1 on h1 was lost without a word from its executor: its node does not say how it ended",
+        ),
+        (
             125,
             "container-ended",
             "yarn",
