@@ -113,7 +113,7 @@ def test_labels(typist: Typist, admin: Admin) -> None:
         there = typist.type(*job(SMALL, "--role_node_label", "a=gpu", "--check"), deadline_s=TOLD_S)
         assert (there.code, there.err) == (0, "")
         two = typist.type(*job("instances=2,memory=8192M,vcores=1"), deadline_s=TOLD_S)
-        refused(two, 64, "gang-too-large", "the cluster's 1 node has 8 GiB")
+        refused(two, 64, "gang-too-large", "the cluster's 1 node has 8192 MiB")
         assert [node["labels"] for node in typist.type("nodes", "--json").json()["nodes"]].count(["gpu"]) == 1
     with admin.labels({"gpu": True}, "gpu", "gpu"):
         # YARN keeps the ApplicationMaster of a job without a label off nodes that have one: it would wait for ever.
