@@ -102,8 +102,13 @@ def role(name, instances, command, **more):
 
 def test_a_tensorflow_job_succeeds_and_its_ps_is_stopped(world):
     """Tasks agree on the cluster, the ps ends as FINISHED, results lie on the store."""
-    show = 'echo "$TF_CONFIG"; echo "$TASK_INDEX" >$OUTPUT_DIR/index'
-    job = world(role("ps", 1, f"{show}; sleep 600", tracked=False), role("worker", 2, show), framework="tensorflow")
+    show = 'echo "$TF_CONFIG"; echo "$TASK_INDEX" >$OUTPUT_DIR/index; echo up >said'
+    ps, worker = role("ps", 1, f"{show}; sleep 600", tracked=False), role("worker", 2, f"{show}; read -r line <said")
+    job = world(ps, worker, framework="tensorflow")
+    for container in job.containers:
+        container.hear()
+    for container in job.containers[1:]:
+        (container.directory / "said").write_text("go\n")
     verdict = job.verdict()
     assert (verdict.state, verdict.exit_code) == ("SUCCEEDED", 0)
     assert [container.end() for container in job.containers] in ([143, 0, 0], [0, 0, 0])
