@@ -122,7 +122,10 @@ def datanode(
             with connection, contextlib.suppress(OSError):
                 head = bytearray()
                 while not head.endswith(b"\r\n\r\n"):
-                    head += connection.recv(1)
+                    piece = connection.recv(1)
+                    if not piece:
+                        return
+                    head += piece
                 visit = Visit(connection, head.decode(), bytearray())
                 if "op=" not in visit.head.partition("\n")[0]:
                     node.lively.set()
