@@ -1,4 +1,4 @@
-"""What the tests of real executors share: the job's certificate, its agent, its store, its containers."""
+"""What tests share: for clients a cluster and a keyboard; for real executors certificate, agent, store, containers."""
 
 from __future__ import annotations
 
@@ -6,10 +6,38 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from client_fakes import PretendCluster, pretend_cluster
 from executor_hdfs import FakeHdfs
 from executor_world import Container, FakeAgent, credentials
 
 from am.contract.job import JobPlan
+from yarn_submitter.cli import main
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendCluster]:
+    """A cluster without jobs, named by the environment; the user's cache and the current directory are empty."""
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with pretend_cluster(tmp_path / "cluster") as served:
+        for name, value in served.environ.items():
+            monkeypatch.setenv(name, value)
+        yield served
+
+
+@pytest.fixture
+def typed(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Type a command; get its exit code and both streams."""
+
+    def run(*words: str) -> tuple[int, str, str]:
+        code = main(words)
+        said = capsys.readouterr()
+        assert "[internal]" not in said.err
+        return code, said.out, said.err
+
+    return run
 
 
 @pytest.fixture(scope="session")

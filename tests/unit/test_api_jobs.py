@@ -6,11 +6,10 @@ import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
-from client_fakes import APP, JOB, USER, PretendCluster, job_plan, pretend_cluster
+from client_fakes import APP, JOB, USER, PretendCluster, job_plan
 from httpstandin import Reply, Request
 
 import yarn_submitter
@@ -31,15 +30,6 @@ from yarn_submitter import DeniedError, Job, JobView, LimitError, LogLine, Usage
 STARTED = AgentStarted(1.0, 1, "nm", 20001, APP)
 GOOD = JobEnded(30.0, states.SUCCEEDED, 0, "task", "", "all is well")
 BAD = JobEnded(30.0, states.FAILED, 3, "task", "task-failed", "worker:1 exited with code 3", "worker:1", "nm2", "a\nb")
-
-
-@pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendCluster]:
-    """A cluster, which HADOOP_CONF_DIR names."""
-    with pretend_cluster(tmp_path) as served:
-        for name, value in served.environ.items():
-            monkeypatch.setenv(name, value)
-        yield served
 
 
 @pytest.fixture(autouse=True)

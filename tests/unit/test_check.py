@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from client_fakes import APP, USER, PretendCluster, pretend_cluster
+from client_fakes import APP, USER, PretendCluster
 from httpstandin import Reply, Request
 
 from yarn_submitter.check import Checked, check
@@ -28,19 +27,13 @@ DENIED = b'{"RemoteException": {"exception": "AccessControlException", "message"
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendCluster]:
-    """A cluster, named by the environment; the current directory holds the files of the jobs."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    here = tmp_path / "here"
+def cluster(cluster: PretendCluster) -> PretendCluster:
+    """A cluster with the user's home directory and input; the current directory holds the files of the jobs."""
     for name in ("env.tar.gz", "data/a"):
-        (here / name).parent.mkdir(parents=True, exist_ok=True)
-        (here / name).write_text(name)
-    monkeypatch.chdir(here)
-    with pretend_cluster(tmp_path / "cluster") as served:
-        served.files |= {f"/user/{USER}": None, "/in": None}
-        for key, value in served.environ.items():
-            monkeypatch.setenv(key, value)
-        yield served
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(name)
+    cluster.files |= {f"/user/{USER}": None, "/in": None}
+    return cluster
 
 
 def refuse(spec: JobSpec, files: dict[str, LocalFile], site: Site) -> None:

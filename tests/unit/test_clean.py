@@ -7,12 +7,11 @@ import io
 import json
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from client_fakes import USER, PretendCluster, job_plan, pretend_cluster
+from client_fakes import USER, PretendCluster, job_plan
 from fakes import SECRET, AgentThread, plan, role, write_job_files
 
 from am.contract import states, wire
@@ -54,27 +53,23 @@ def uses(cluster: PretendCluster, job_dir: str, *objects: str, remote: str = "hd
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendCluster]:
-    """A cluster with a job of each kind, named by the environment."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    with pretend_cluster(tmp_path / "cluster") as served:
-        for key, value in served.environ.items():
-            monkeypatch.setenv(key, value)
-        add(served, GOOD, 40, "FINISHED", "SUCCEEDED")
-        add(served, BAD, 3, "FINISHED", "FAILED")
-        uses(served, add(served, LIVE, 50, "RUNNING"), "used.zip")
-        directory = add(served, FORGOTTEN, 60)
-        served.add_job(job_plan(FORGOTTEN), {"1-0": [end(states.KILLED, 60)]})
-        served.modified_s[directory] = NOW_S - 60 * DAY_S
-        add(served, SILENT, 70)
-        uses(served, f"{BASE}/jobs/{SILENT}", "silent.zip")
-        served.put(f"{BASE}/jobs/{FRESH}/spec/plan.json", "{}")
-        served.modified_s[f"{BASE}/jobs/{FRESH}"] = NOW_S - 60
-        served.put(f"{BASE}/jobs/notes/mine.txt", "a user's own")
-        for name, days in {"old.zip": 2, "used.zip": 2, "silent.zip": 2, "new.zip": 0.01, "a.ys-tmp-1": 0.5}.items():
-            served.put(f"{BASE}/cache/{name}", "x" * 10)
-            served.modified_s[f"{BASE}/cache/{name}"] = NOW_S - days * DAY_S
-        yield served
+def cluster(cluster: PretendCluster) -> PretendCluster:
+    """A cluster with a job of each kind."""
+    add(cluster, GOOD, 40, "FINISHED", "SUCCEEDED")
+    add(cluster, BAD, 3, "FINISHED", "FAILED")
+    uses(cluster, add(cluster, LIVE, 50, "RUNNING"), "used.zip")
+    directory = add(cluster, FORGOTTEN, 60)
+    cluster.add_job(job_plan(FORGOTTEN), {"1-0": [end(states.KILLED, 60)]})
+    cluster.modified_s[directory] = NOW_S - 60 * DAY_S
+    add(cluster, SILENT, 70)
+    uses(cluster, f"{BASE}/jobs/{SILENT}", "silent.zip")
+    cluster.put(f"{BASE}/jobs/{FRESH}/spec/plan.json", "{}")
+    cluster.modified_s[f"{BASE}/jobs/{FRESH}"] = NOW_S - 60
+    cluster.put(f"{BASE}/jobs/notes/mine.txt", "a user's own")
+    for name, days in {"old.zip": 2, "used.zip": 2, "silent.zip": 2, "new.zip": 0.01, "a.ys-tmp-1": 0.5}.items():
+        cluster.put(f"{BASE}/cache/{name}", "x" * 10)
+        cluster.modified_s[f"{BASE}/cache/{name}"] = NOW_S - days * DAY_S
+    return cluster
 
 
 def there(cluster: PretendCluster) -> list[str]:

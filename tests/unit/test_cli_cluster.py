@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from client_fakes import RECORDED, PretendCluster, pretend_cluster
+from client_fakes import RECORDED, PretendCluster
 from httpstandin import Reply, Request
 
 from yarn_submitter.cli import main
@@ -17,18 +15,15 @@ from yarn_submitter.facts import Queue
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendCluster]:
+def cluster(cluster: PretendCluster) -> PretendCluster:
     """A recorded cluster of two nodes, one of them with a label."""
 
     def labelled(request: Request) -> Reply | None:
         name = request.path.rpartition("/")[2]
         return Reply(body=(RECORDED / f"{name}-labelled.json").read_bytes()) if name in ("scheduler", "nodes") else None
 
-    with pretend_cluster(tmp_path / "cluster") as served:
-        for key, value in served.environ.items():
-            monkeypatch.setenv(key, value)
-        served.faults.append(labelled)
-        yield served
+    cluster.faults.append(labelled)
+    return cluster
 
 
 def test_queues(cluster: PretendCluster, capsys: pytest.CaptureFixture[str]) -> None:

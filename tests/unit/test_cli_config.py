@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 from client_fakes import APP, JOB, USER, PretendCluster, job_plan, pretend_cluster
 
-from yarn_submitter.cli import main
-
 SITE = """\
 cluster: prod
 queue: research
@@ -36,19 +34,6 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("YARN_SUBMITTER_SITE_FILE", str(site))
     return site
-
-
-@pytest.fixture
-def typed(capsys: pytest.CaptureFixture[str]):
-    """Type a command; get its exit code and both streams."""
-
-    def run(*words: str) -> tuple[int, str, str]:
-        code = main(words)
-        said = capsys.readouterr()
-        assert "[internal]" not in said.err
-        return code, said.out, said.err
-
-    return run
 
 
 def test_show_with_origins(machine: Path, typed: Any) -> None:

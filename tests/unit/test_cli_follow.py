@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
-from client_fakes import APP, JOB, USER, PretendCluster, job_plan, pretend_cluster
+from client_fakes import APP, JOB, USER, PretendCluster, job_plan
 
 from am.contract import states
 from am.contract.events import (
@@ -35,11 +34,10 @@ BAD = JobEnded(30.0, states.FAILED, 3, "task", "task-failed", "worker:1 exited w
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[PretendCluster]:
+def cluster(cluster: PretendCluster) -> PretendCluster:
     """A cluster with a job that has ended."""
-    with pretend_cluster(tmp_path) as served:
-        served.add_app("FINISHED", finalStatus="SUCCEEDED")
-        yield served
+    cluster.add_app("FINISHED", finalStatus="SUCCEEDED")
+    return cluster
 
 
 def up(cluster: PretendCluster, task: str) -> TaskRegistered:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from client_fakes import USER, PretendCluster, pretend_cluster
+from client_fakes import USER, PretendCluster
 from httpstandin import Reply, Request
 from pseudoterminal import Terminal
 
@@ -30,18 +28,14 @@ APPS: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendCluster]:
-    """A cluster with a job of each kind, named by the environment."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    with pretend_cluster(tmp_path / "cluster") as served:
-        for key, value in served.environ.items():
-            monkeypatch.setenv(key, value)
-        for number, (name, app) in enumerate(APPS.items(), 1):
-            app_id = f"application_1700000000000_{number:04d}"
-            served.add_app(app_id=app_id, job_id=f"20260102t030405-{number:06x}", name=name, **app)
-        served.apps[0]["applicationTags"] += ",ys-rerun-of:20260102t030405-000001"
-        served.add_app(app_id="application_1700000000000_0099", applicationTags="mine", name="no job of ours")
-        yield served
+def cluster(cluster: PretendCluster) -> PretendCluster:
+    """A cluster with a job of each kind."""
+    for number, (name, app) in enumerate(APPS.items(), 1):
+        app_id = f"application_1700000000000_{number:04d}"
+        cluster.add_app(app_id=app_id, job_id=f"20260102t030405-{number:06x}", name=name, **app)
+    cluster.apps[0]["applicationTags"] += ",ys-rerun-of:20260102t030405-000001"
+    cluster.add_app(app_id="application_1700000000000_0099", applicationTags="mine", name="no job of ours")
+    return cluster
 
 
 @pytest.fixture

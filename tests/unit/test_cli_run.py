@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from client_fakes import USER, PretendCluster, pretend_cluster
+from client_fakes import USER, PretendCluster
 from httpstandin import Reply
 
 from yarn_submitter.cli import main
@@ -23,15 +23,10 @@ DENIED = Reply(403, json.dumps({"RemoteException": {"exception": "AccessControlE
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendCluster]:
-    """A cluster, named by the environment; the user's cache and the current directory are empty."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    with pretend_cluster(tmp_path / "cluster") as served:
-        for key, value in served.environ.items():
-            monkeypatch.setenv(key, value)
-        served.files |= {f"/user/{USER}": None}
-        yield served
+def cluster(cluster: PretendCluster) -> PretendCluster:
+    """A cluster with the user's home directory."""
+    cluster.files |= {f"/user/{USER}": None}
+    return cluster
 
 
 @pytest.fixture

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from client_fakes import APP, JOB, USER, PretendCluster, job_plan, pretend_cluster
+from client_fakes import APP, JOB, USER, PretendCluster, job_plan
 from httpstandin import Reply
 
 from am.contract import states
@@ -22,33 +21,15 @@ RECORDED_TFILE = Path(__file__).parent / "data" / "rest-3.5.0" / "tfile-none.bin
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendCluster]:
-    """A cluster with a job whose chief failed, named by the environment; the current directory is empty."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    with pretend_cluster(tmp_path / "cluster") as served:
-        for key, value in served.environ.items():
-            monkeypatch.setenv(key, value)
-        served.add_app("FINISHED", finalStatus="FAILED")
-        url = f"http://nm/container_2/{USER}"
-        up = TaskRegistered(5.0, "chief:0", 1, "container_2", "nm", served.server.address, url)
-        ran = [TaskStarted(6.0, "chief:0", 1, 7), TaskExited(20.0, "chief:0", 1, "nm", 3, "executor")]
-        served.add_job(job_plan(), {"1-1": [AgentStarted(1.0, 1, "nm", 1, APP), up, GangComplete(5.5, {}), *ran, BAD]})
-        served.logs["container_2"] = {"stdout": b"one\ntwo\nthree\n", "stderr": b"oh\nno\n", "directory.info": b"x"}
-        yield served
-
-
-@pytest.fixture
-def typed(capsys: pytest.CaptureFixture[str]):
-    """Type a command; get its exit code and both streams."""
-
-    def run(*words: str) -> tuple[int, str, str]:
-        code = main(words)
-        said = capsys.readouterr()
-        assert "[internal]" not in said.err
-        return code, said.out, said.err
-
-    return run
+def cluster(cluster: PretendCluster) -> PretendCluster:
+    """A cluster with a job whose chief failed."""
+    cluster.add_app("FINISHED", finalStatus="FAILED")
+    url = f"http://nm/container_2/{USER}"
+    up = TaskRegistered(5.0, "chief:0", 1, "container_2", "nm", cluster.server.address, url)
+    ran = [TaskStarted(6.0, "chief:0", 1, 7), TaskExited(20.0, "chief:0", 1, "nm", 3, "executor")]
+    cluster.add_job(job_plan(), {"1-1": [AgentStarted(1.0, 1, "nm", 1, APP), up, GangComplete(5.5, {}), *ran, BAD]})
+    cluster.logs["container_2"] = {"stdout": b"one\ntwo\nthree\n", "stderr": b"oh\nno\n", "directory.info": b"x"}
+    return cluster
 
 
 def test_show(cluster: PretendCluster, typed: Any) -> None:

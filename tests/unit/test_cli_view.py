@@ -6,12 +6,12 @@ import io
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from client_fakes import APP, JOB, RECORDED, USER, PretendCluster, job_plan, pretend_cluster
+from client_fakes import APP, JOB, RECORDED, USER, PretendCluster, job_plan
 from httpstandin import Reply, Request
 
 from am.contract import states
@@ -33,7 +33,7 @@ from am.contract.events import (
     to_line,
 )
 from am.contract.job import history_dir
-from yarn_submitter.cli import follow, main
+from yarn_submitter.cli import follow
 from yarn_submitter.cli.console import Console
 from yarn_submitter.cli.eventwords import words
 from yarn_submitter.cli.follow import Follower
@@ -46,28 +46,10 @@ AGAIN = TaskRestarting(21.0, "chief:0", 2, "chief:0 on nm exited with code 3", k
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendCluster]:
-    """A cluster with a job that has ended, named by the environment; the current directory is empty."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    with pretend_cluster(tmp_path / "cluster") as served:
-        for key, value in served.environ.items():
-            monkeypatch.setenv(key, value)
-        served.add_app("FINISHED", finalStatus="FAILED")
-        yield served
-
-
-@pytest.fixture
-def typed(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """Type a command; get its exit code and both streams."""
-
-    def run(*typed_words: str) -> tuple[int, str, str]:
-        code = main(typed_words)
-        said = capsys.readouterr()
-        assert "[internal]" not in said.err
-        return code, said.out, said.err
-
-    return run
+def cluster(cluster: PretendCluster) -> PretendCluster:
+    """A cluster with a job that has ended."""
+    cluster.add_app("FINISHED", finalStatus="FAILED")
+    return cluster
 
 
 def up(cluster: PretendCluster, attempt: int, container: str, time_s: float) -> TaskRegistered:

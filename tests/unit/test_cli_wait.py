@@ -4,38 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
-import pytest
-from client_fakes import APP, JOB, PretendCluster, job_plan, pretend_cluster
+from client_fakes import APP, JOB, PretendCluster, job_plan
 
 from am.contract import states
 from am.contract.events import AgentStarted, JobEnded
-from yarn_submitter.cli import main
 
 OTHER_APP, OTHER_JOB = "application_1700000000000_0002", "20260102t030405-bbbbbb"
-
-
-@pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendCluster]:
-    """A cluster, named by the environment."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    with pretend_cluster(tmp_path / "cluster") as served:
-        for key, value in served.environ.items():
-            monkeypatch.setenv(key, value)
-        yield served
-
-
-@pytest.fixture
-def typed(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
-    """Type a command; get its exit code and what it printed."""
-
-    def run(*words: str) -> tuple[int, str]:
-        return main(words), capsys.readouterr().out
-
-    return run
 
 
 def ended(cluster: PretendCluster, app_id: str, job_id: str, code: int) -> None:
@@ -51,7 +27,7 @@ def test_the_code_is_that_of_the_first_named(cluster: PretendCluster, typed: Any
     ended(cluster, OTHER_APP, OTHER_JOB, 9)
     assert typed("wait", JOB, OTHER_JOB)[0] == 3
     assert typed("wait", OTHER_JOB, JOB)[0] == 9
-    code, out = typed("wait", JOB, APP, JOB, "--json")
+    code, out, _ = typed("wait", JOB, APP, JOB, "--json")
     assert (code, [job["id"] for job in json.loads(out)["jobs"]]) == (3, [JOB])
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from client_fakes import APP, PretendCluster, job_plan, pretend_cluster
+from client_fakes import APP, PretendCluster, job_plan
 from fakes import SECRET, AgentThread, plan, role, write_job_files
 from httpstandin import Reply, closed_port
 
@@ -24,13 +23,6 @@ STARTED = AgentStarted(10.0, 1, "nm1", 20001, APP)
 GANG = GangComplete(12.0, {})
 GOOD = JobEnded(30.0, states.SUCCEEDED, 0, "task", "", "all is well")
 JOB = job_plan()
-
-
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[PretendCluster]:
-    """A cluster."""
-    with pretend_cluster(tmp_path) as served:
-        yield served
 
 
 @pytest.fixture(autouse=True)

@@ -6,11 +6,10 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from client_fakes import APP, JOB, USER, FakeYarn, PretendCluster, job_plan, pretend_cluster
+from client_fakes import APP, JOB, USER, FakeYarn, PretendCluster, job_plan
 from fakes import SECRET, AgentThread, plan, role, write_job_files
 from httpstandin import Reply, Request, closed_port
 
@@ -30,12 +29,11 @@ OTHER_APP, OTHER_JOB = "application_1700000000000_0002", "20260102t030405-bbbbbb
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[PretendCluster]:
+def cluster(cluster: PretendCluster) -> PretendCluster:
     """A cluster that knows one job of ours."""
-    with pretend_cluster(tmp_path) as served:
-        served.add_app("RUNNING")
-        served.add_job()
-        yield served
+    cluster.add_app("RUNNING")
+    cluster.add_job()
+    return cluster
 
 
 @pytest.mark.parametrize("name", [APP, JOB, "fit"])

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from client_fakes import APP, JOB, PretendCluster, job_plan, pretend_cluster
+from client_fakes import APP, JOB, PretendCluster, job_plan
 
 from am.contract import states
 from am.contract.events import AgentStarted, JobEnded
@@ -21,12 +19,11 @@ KILLED = JobEnded(30.0, states.KILLED, 137, "client", "job-killed", "the job was
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[PretendCluster]:
+def cluster(cluster: PretendCluster) -> PretendCluster:
     """A cluster that knows one job of ours."""
-    with pretend_cluster(tmp_path) as served:
-        served.add_app("RUNNING")
-        served.add_job()
-        yield served
+    cluster.add_app("RUNNING")
+    cluster.add_job()
+    return cluster
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from client_fakes import APP, PretendCluster, job_plan, pretend_cluster
+from client_fakes import APP, PretendCluster, job_plan
 from httpstandin import Reply, Request
 
 from am.contract import states, wire
@@ -33,13 +31,6 @@ RUNS = [
     *(GangComplete(12.0, {}), TaskStarted(12.0, "worker:0", 1, 77)),
 ]
 GOOD = JobEnded(30.0, states.SUCCEEDED, 0, "task", "", "all is well")
-
-
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[PretendCluster]:
-    """A cluster."""
-    with pretend_cluster(tmp_path) as served:
-        yield served
 
 
 MASTER_END = """<?xml version="1.0" encoding="UTF-8" standalone="yes"?><appAttempt><diagnosticsInfo>AM Container for \

@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from client_fakes import USER, FakeYarn, PretendCluster, pretend_cluster
+from client_fakes import USER, FakeYarn, PretendCluster
 
 from am.contract.job import Limits, spec_dir
 from yarn_submitter.errors import SubmitterError, UsageError
@@ -43,18 +42,14 @@ WORDS = [
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendCluster]:
-    """A cluster; the current directory holds the job's files."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    here = tmp_path / "here"
+def cluster(cluster: PretendCluster, tmp_path: Path) -> PretendCluster:
+    """A cluster with the user's home directory and input; the current directory holds the files of the jobs."""
     for name in ("env.tar.gz", "data/a", "src/fit.py", "src/.git/x", "key"):
-        (here / name).parent.mkdir(parents=True, exist_ok=True)
-        (here / name).write_text(name)
-    monkeypatch.chdir(here)
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(name)
     (tmp_path / "agent.tar.gz").write_bytes(b"the agent's environment")
-    with pretend_cluster(tmp_path / "cluster") as served:
-        served.files |= {f"/user/{USER}": None, "/in": None}
-        yield served
+    cluster.files |= {f"/user/{USER}": None, "/in": None}
+    return cluster
 
 
 @pytest.fixture

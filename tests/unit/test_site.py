@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from client_fakes import USER, PretendCluster, pretend_cluster
+from client_fakes import USER, PretendCluster
 from httpstandin import closed_port
 
 from yarn_submitter.errors import UnreachableError, UsageError
 from yarn_submitter.site import open_site
-
-
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[PretendCluster]:
-    """A cluster."""
-    with pretend_cluster(tmp_path) as served:
-        yield served
 
 
 @pytest.fixture(autouse=True)

@@ -7,12 +7,11 @@ import os
 import tarfile
 import threading
 import zipfile
-from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
 import pytest
-from client_fakes import USER, PretendCluster, pretend_cluster
+from client_fakes import USER, PretendCluster
 from httpstandin import Reply
 
 import am
@@ -21,14 +20,6 @@ from yarn_submitter.localfiles import LocalFile, describe
 from yarn_submitter.staging import code_zip, make_place, object_path, pack_tree, stage
 
 CACHE = f"/user/{USER}/.yarn-submitter/cache"
-
-
-@pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendCluster]:
-    """A cluster, and an empty cache of the user."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    with pretend_cluster(tmp_path / "cluster") as served:
-        yield served
 
 
 @pytest.fixture

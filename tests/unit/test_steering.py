@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from client_fakes import APP, JOB, RECORDED, PretendCluster, job_plan, pretend_cluster
+from client_fakes import APP, JOB, RECORDED, PretendCluster, job_plan
 from httpstandin import Reply, Request
 
 from am.contract.job import spec_dir
-from yarn_submitter.cli import main
 from yarn_submitter.load import load
 from yarn_submitter.record import Record, with_record
 
@@ -21,32 +19,15 @@ IDS = {"schema": 1, "id": JOB, "application_id": APP}
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendCluster]:
-    """A cluster with a job that runs, named by the environment."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def cluster(cluster: PretendCluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendCluster]:
+    """A cluster with a job that runs."""
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
-    with pretend_cluster(tmp_path / "cluster") as served:
-        for key, value in served.environ.items():
-            monkeypatch.setenv(key, value)
-        served.add_app("RUNNING", priority=1)
-        served.add_job()
-        yield served
+    cluster.add_app("RUNNING", priority=1)
+    cluster.add_job()
+    yield cluster
     monkeypatch.undo()
     time.tzset()
-
-
-@pytest.fixture
-def typed(capsys: pytest.CaptureFixture[str]):
-    """Type a command; get its exit code and both streams."""
-
-    def run(*words: str) -> tuple[int, str, str]:
-        code = main(words)
-        said = capsys.readouterr()
-        assert "[internal]" not in said.err
-        return code, said.out, said.err
-
-    return run
 
 
 def puts(cluster: PretendCluster) -> list[tuple[str, Any]]:

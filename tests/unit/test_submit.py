@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import re
 import signal
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from client_fakes import USER, FakeYarn, PretendCluster, pretend_cluster
+from client_fakes import USER, FakeYarn, PretendCluster
 from httpstandin import Reply, Request
 
 from am.contract import wire
@@ -38,18 +37,14 @@ JOBS = {
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendCluster]:
-    """A cluster; the current directory holds the files of the jobs."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    here = tmp_path / "here"
+def cluster(cluster: PretendCluster, tmp_path: Path) -> PretendCluster:
+    """A cluster with the user's home directory and input; the current directory holds the files of the jobs."""
     for name in ("env.tar.gz", "data/a", "src/fit.py", "src/.git/x"):
-        (here / name).parent.mkdir(parents=True, exist_ok=True)
-        (here / name).write_text(name)
-    monkeypatch.chdir(here)
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(name)
     (tmp_path / "agent.tar.gz").write_bytes(b"the agent's environment")
-    with pretend_cluster(tmp_path / "cluster") as served:
-        served.files |= {f"/user/{USER}": None, "/in": None}
-        yield served
+    cluster.files |= {f"/user/{USER}": None, "/in": None}
+    return cluster
 
 
 @dataclass
