@@ -55,6 +55,7 @@ class FakeAgent:
         self.said = []
         self.orders = wire.Orders(1, wire.WAIT)
         self.index = 0
+        self.known = -1  # which order a registration tells
         self.refuse = None
         self.hold = False
         self.changed = threading.Condition()
@@ -112,7 +113,9 @@ class FakeAgent:
             if self.refuse is not None and name in self.refuse:
                 return self.refuse[name], b'{"problem": "job-ended", "message": "the job has ended"}'
             if name == "register":
-                return 200, wire.encode(wire.Registered(self.index, message.attempt + 1, "application_1_0001"))
+                return 200, wire.encode(
+                    wire.Registered(self.index, message.attempt + 1, "application_1_0001", self.known)
+                )
             if name == "beat":
                 self.changed.wait_for(lambda: self.orders.order_id > message.order_id, message.wait_s)
                 return 200, wire.encode(self.orders)

@@ -270,6 +270,7 @@ class AgentThread:
         job: Its plan.
         directory: With the job's files.
         cluster: Another stand-in than one that answers everything.
+        store: Another one than an empty one in memory.
         listens: Whether it will come to listen.
         after: The agent before this one, of another ApplicationMaster.
     """
@@ -280,13 +281,14 @@ class AgentThread:
         directory: Path,
         cluster: FakeCluster | None = None,
         *,
+        store: MemoryStore | None = None,
         listens: bool = True,
         after: AgentThread | None = None,
     ) -> None:
         from am.agent.__main__ import Agent, Setting
 
         self.cluster = cluster or FakeCluster()
-        self.store = after.store if after else MemoryStore()
+        self.store = after.store if after else store or MemoryStore()
         self.attempt: int = after.attempt + 1 if after else 1
         self.code: int | None = None
         self.certificate = directory / CERTIFICATE_FILE

@@ -8,12 +8,12 @@ import pytest
 from agent_stories import IGNORE_JOB, PS_JOB, WORKERS, decide, exited, registered, story, verdict_of
 from fakes import plan, role
 
-from am.agent import fold
+from am.agent import fold, words
 from am.agent.gang import PROBE_LATE_S, PROBED_TASKS, GiveBack, ProbeGang, ReleaseGang, pause_s
 from am.agent.policy import Say
 from am.agent.signs import Sighting, Signs
 from am.contract import wire
-from am.contract.events import GangProbing, GangReleased, Waiting
+from am.contract.events import AgentStarted, GangProbing, GangReleased, Waiting
 from am.contract.job import Limits
 
 
@@ -72,7 +72,18 @@ def test_a_gang_that_was_given_back_is_asked_for_again():
         now = fold.apply(now, registered("worker:0", 1000.0 * tries + 30))
     assert pauses == [10.0, 20.0]
     assert [pause_s(3, dice) for dice in (0.0, 1.0)] == [20.0, 60.0]
-    assert verdict_of(decide(job, now, 9000.0)) == ("FAILED", 75, "")
+    verdict = decide(job, now, 9000.0)[0].verdict
+    assert (verdict.problem, verdict.exit_code, verdict.advice) == ("gang-timeout", 75, words.LESS)
+
+
+def test_a_job_that_does_not_get_its_containers_in_time_fails():
+    """The limit is from the agent's start, whatever is up by then; what is lacking is said, and what to do."""
+    job = plan(role("worker", 2), limits=Limits(queue_wait_s=50))
+    now = story(job, AgentStarted(100.0, 1, "h0", 1, "application_1_0001"), registered("worker:0", 110.0))
+    assert verdict_of(decide(job, now, 150.0)) is None
+    verdict = decide(job, now, 150.1)[0].verdict
+    assert (verdict.problem, verdict.exit_code, verdict.advice) == ("queue-timeout", 75, words.LESS)
+    assert verdict.message.startswith("the job did not get its containers within 50 s: 1 of 2 worker")
 
 
 def probed(task: str):

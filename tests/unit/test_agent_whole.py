@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,8 @@ from fakes import SECRET, AgentThread, FakeCluster, plan, registration, role, wr
 
 from am.agent.__main__ import attempt_of
 from am.agent.cluster import DOWN, Container, NodeWord
-from am.contract import wire
-from am.contract.events import TaskExited, TaskRegistered
+from am.contract import codes, wire
+from am.contract.events import JobEnded, TaskExited, TaskRegistered
 from am.contract.wire import Events
 
 
@@ -192,6 +194,29 @@ def test_a_failure_is_repeated_by_every_master_that_follows(directory):
     assert second.cluster.finished == first.cluster.finished == [("FAILED", verdict.message)]
     assert (second.store.removed, second.store.files) == (["/ys/alice/jobs/j-1/staging"], files)
     assert not second.agent.port.done()
+
+
+def test_a_killed_job_keeps_what_another_master_needs(directory):
+    """YARN may start one more, which has to repeat that it was killed."""
+    running = AgentThread(plan(role("worker"), max_attempts=2), directory)
+    running.kill()
+    assert (running.verdict().state, running.store.removed) == ("KILLED", [])
+
+
+@pytest.mark.parametrize(("max_attempts", "problem"), [(1, "am-lost"), (2, "")])
+def test_an_agent_whose_master_dies_leaves_at_once(directory, monkeypatch, max_attempts, problem):
+    """It is told of the death; where YARN starts another master the job goes on without a verdict."""
+    with subprocess.Popen(["sleep", "600"]) as master:
+        dead = threading.Event()
+        monkeypatch.setattr("os.getppid", lambda: 1 if dead.is_set() else master.pid)
+        gone = FakeCluster(refuses=True)
+        running = AgentThread(plan(role("worker"), max_attempts=max_attempts), directory, gone)
+        dead.set()
+        master.kill()
+    running.thread.join(20)
+    assert running.code == codes.LOST
+    ends = [event.problem for event in running.store.events() if isinstance(event, JobEnded)]
+    assert ends == ([problem] if problem else [])
 
 
 def test_a_success_sweeps_whoever_could_follow(directory):

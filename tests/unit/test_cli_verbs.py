@@ -1,9 +1,8 @@
-"""show, list, logs, kill and get, typed at a cluster: what they print, as text and as JSON, and their exit codes."""
+"""show, list, logs and get, typed at a cluster: what they print, as text and as JSON, and their exit codes."""
 
 from __future__ import annotations
 
 import json
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from httpstandin import Reply
 
 from am.contract import states
 from am.contract.events import AgentStarted, GangComplete, JobEnded, TaskExited, TaskRegistered, TaskStarted
-from am.contract.job import staging_dir
 from yarn_submitter.cli import main
 
 BAD = JobEnded(30.0, states.FAILED, 3, "task", "task-failed", "chief:0 exited with code 3", "chief:0", "nm", "oh\nno")
@@ -248,24 +246,6 @@ def test_a_negative_tail_is_refused(cluster: PretendCluster, typed: Any) -> None
     """It would mean something else to everybody."""
     assert typed("logs", JOB, "--tail", "-1")[0] == 64
     assert typed("logs", JOB, "--tail=-1")[0] == 64
-
-
-def test_kill(cluster: PretendCluster, typed: Any) -> None:
-    """It waits for the end, removes what the lost agent could not, and says the state."""
-    cluster.apps[0].update(state="RUNNING", finalStatus="UNDEFINED")
-    cluster.files = {path: content for path, content in cluster.files.items() if "/history" not in path}
-    cluster.put(f"{staging_dir(job_plan().job_dir)}/secret", "x")
-    code, out, _ = typed("kill", JOB, "--reason", "enough")
-    assert (code, out) == (0, f"job fit ({APP}) ended: KILLED\n")
-    assert cluster.killed == [(APP, f"the job was killed by {USER}@{socket.gethostname()}: enough")]
-    assert cluster.names(job_plan().job_dir) == ["spec/job.json"]
-
-
-def test_killing_what_has_ended_changes_nothing(cluster: PretendCluster, typed: Any) -> None:
-    """The job's end stays what it was."""
-    assert typed("kill", JOB) == (0, f"job fit ({APP}) had ended: FAILED\n", "")
-    assert json.loads(typed("kill", JOB, "--json")[1])["state"] == "FAILED"
-    assert cluster.killed == []
 
 
 @pytest.fixture

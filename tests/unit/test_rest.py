@@ -199,7 +199,7 @@ def test_refusals_are_sentences(reply, error, problem):
 
 def test_standby_is_passed_over():
     """The standby's redirect, or its page that reloads itself, leads to the active one, which is then asked first."""
-    with serving(lambda request: recorded("3.5.0", "info.json")) as active:
+    with serving(lambda request: recorded("3.5.0", f"{request.path.rpartition('/')[2]}.json")) as active:
         for standby_says in (
             Reply(307, b"This is standby RM.", {"Location": f"{active.url}/ws/v1/cluster/info"}),
             Reply(200, b"Can not find any active RM.", {"Refresh": "3; url=/"}),
@@ -208,9 +208,8 @@ def test_standby_is_passed_over():
                 manager = ResourceManager(conf_for(standby.url, active.url), "ada")
                 assert manager.reachable(5) is None
                 assert manager.cluster_info().ha_state == "ACTIVE"
-                asked = len(standby.asked)
-                manager.cluster_info()
-                assert len(standby.asked) == asked
+                manager.nodes()
+                assert {request.path for request in standby.asked} <= {"/ws/v1/cluster/info"}
 
 
 def test_standby_alone_is_not_reachable():
