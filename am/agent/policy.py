@@ -215,7 +215,10 @@ def _failure(plan: JobPlan, snapshot: Snapshot, signs: Signs, now_s: float) -> t
         return ()
     action = recovery.after_failure(plan, snapshot, task, exit_)
     if action is None:
-        return _fail(plan, words.blame(task, exit_, plan), now_s)
+        verdict, used_up = words.blame(task, exit_, plan), recovery.used_up(plan, snapshot, task, exit_)
+        if used_up:
+            verdict = dataclasses.replace(verdict, message=f"{verdict.message}; {used_up}")
+        return _fail(plan, verdict, now_s)
     avoided: tuple[Decision, ...] = tuple((host, host.reason) for host in recovery.avoid(snapshot, task))
     return (*avoided, (action, action.reason))
 

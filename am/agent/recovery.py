@@ -17,6 +17,7 @@ BEFORE_THE_COMMAND = frozenset(("gpu-missing", "no-free-port"))
 NEVER_UP_TRIES = 3  # containers that end before the user's command ran are the cluster's fault, up to so many in a row
 RENDEZVOUS_TRIES = 5  # a job whose addresses are taken so often shares its nodes with something that takes them all
 FREE_RESTARTS = 100  # a job that its cluster has disturbed so often will not get through
+RESTARTS = (job.RESTART_TASK, job.RESTART_JOB)
 BAD_HOST = 2  # a host is avoided after so many failed attempts
 
 
@@ -52,7 +53,7 @@ class AvoidHost:
 def after_failure(plan: JobPlan, snapshot: Snapshot, task: Task, exit_: TaskExited) -> RestartTask | RestartJob | None:
     """Return how the job goes on after a task's failure; None when it does not."""
     fault = faults.classify(exit_)
-    choice = _choice(plan, snapshot, task, exit_)
+    choice, _ = _choice(plan, snapshot, task, exit_)
     reason = words.blame(task, exit_).message
     if choice == job.RESTART_TASK:
         keeps = stays(task, avoided_with(snapshot, task))
@@ -62,20 +63,33 @@ def after_failure(plan: JobPlan, snapshot: Snapshot, task: Task, exit_: TaskExit
     return None
 
 
-def _choice(plan: JobPlan, snapshot: Snapshot, task: Task, exit_: TaskExited) -> str:
+def used_up(plan: JobPlan, snapshot: Snapshot, task: Task, exit_: TaskExited) -> str:
+    """Return which budget is used up, in words, where a failure ends the job for that reason only; else empty."""
+    return _choice(plan, snapshot, task, exit_)[1]
+
+
+def _choice(plan: JobPlan, snapshot: Snapshot, task: Task, exit_: TaskExited) -> tuple[str, str]:
+    """Return the cell of the table that holds, and what is used up where it would be another one else."""
     role, fault = plan.role(task.role), faults.classify(exit_)
     if fault.whose == faults.RENDEZVOUS:
-        return job.RESTART_JOB if snapshot.meetings < RENDEZVOUS_TRIES else job.FATAL
+        left = snapshot.meetings < RENDEZVOUS_TRIES
+        return (job.RESTART_JOB, "") if left else (job.FATAL, f"all tasks have met {RENDEZVOUS_TRIES} times")
     if not fault.retry:
-        return job.FATAL
+        return job.FATAL, ""
+    cell = role.on_failure if fault.counted else role.on_loss
+    cell = job.RESTART_JOB if task.meeting and cell == job.RESTART_TASK else cell
     if fault.counted:
-        cell = job.RESTART_JOB if task.meeting and role.on_failure == job.RESTART_TASK else role.on_failure
-        return cell if snapshot.restarts < plan.max_restarts else job.FATAL
+        if snapshot.restarts < plan.max_restarts:
+            return cell, ""
+        named = plan.max_restarts and cell in RESTARTS
+        return job.FATAL, f"--max_restarts {plan.max_restarts} is used up" if named else ""
     if not ran(snapshot, task) or exit_.problem in BEFORE_THE_COMMAND:
-        few = task.early + task.misfit < NEVER_UP_TRIES and snapshot.free_restarts < FREE_RESTARTS
-        return job.RESTART_TASK if few else job.FATAL
-    cell = job.RESTART_JOB if task.meeting and role.on_loss == job.RESTART_TASK else role.on_loss
-    return cell if snapshot.free_restarts < FREE_RESTARTS else job.FATAL
+        cell = job.RESTART_TASK
+        if task.early + task.misfit >= NEVER_UP_TRIES:
+            return job.FATAL, f"{NEVER_UP_TRIES} of its attempts in a row ended before the command ran"
+    if snapshot.free_restarts < FREE_RESTARTS:
+        return cell, ""
+    return job.FATAL, f"the cluster has disturbed the job {FREE_RESTARTS} times" if cell in RESTARTS else ""
 
 
 def ran(snapshot: Snapshot, task: Task) -> bool:

@@ -112,21 +112,40 @@ def test_only_failed_programs_use_the_budget():
     assert [(type(action), action.verdict.exit_code, action.verdict.task) for action in actions] == [
         (StopJob, 4, "worker:1")
     ]
+    assert actions[0].verdict.message.endswith(" error); --max_restarts 1 is used up")
+
+
+def test_no_budget_is_named_that_was_never_given():
+    """Neither to who asked for no restarts, nor for an end that is never retried."""
+    for which, exit_ in (
+        (job(RESTART_TASK), exited("worker:1")),
+        (job(FATAL, max_restarts=1), exited("worker:1")),
+        (job(RESTART_TASK, max_restarts=1), exited("worker:1", 137, witness="yarn", problem="memory-exceeded")),
+    ):
+        now = dataclasses.replace(after(running(which), exit_), restarts=which.max_restarts)
+        ((stop,), _) = step(which, now)
+        assert "used up" not in stop.verdict.message
 
 
 @pytest.mark.parametrize(
-    ("counter", "limit", "exit_"),
+    ("counter", "limit", "exit_", "said"),
     [
-        ("free_restarts", FREE_RESTARTS, exited("worker:1", 137, **LOST)),
-        ("meetings", RENDEZVOUS_TRIES, exited("worker:1", problem="address-in-use")),
+        (
+            "free_restarts",
+            FREE_RESTARTS,
+            exited("worker:1", 137, **LOST),
+            "the cluster has disturbed the job 100 times",
+        ),
+        ("meetings", RENDEZVOUS_TRIES, exited("worker:1", problem="address-in-use"), "tasks have met 5 times"),
     ],
 )
-def test_even_what_is_not_counted_has_an_end(counter, limit, exit_):
-    """A job that its cluster disturbs again and again fails in the end."""
+def test_even_what_is_not_counted_has_an_end(counter, limit, exit_, said):
+    """A job that its cluster disturbs again and again fails in the end, and says so."""
     which = job(RESTART_TASK, RESTART_TASK, 9)
     now = after(running(which), exit_)
     assert type(step(which, dataclasses.replace(now, **{counter: limit - 1}))[0][0]) is not StopJob
-    assert type(step(which, dataclasses.replace(now, **{counter: limit}))[0][0]) is StopJob
+    ((stop,), _) = step(which, dataclasses.replace(now, **{counter: limit}))
+    assert stop.verdict.message.endswith(said)
 
 
 def test_a_task_that_never_came_up_gets_another_container_a_few_times():
@@ -139,7 +158,7 @@ def test_a_task_that_never_came_up_gets_another_container_a_few_times():
         assert (type(action), action.keeps, action.counted) == (RestartTask, False, False)
         assert (now.lacking, now.blamed) == (2, "")
     (action,), _ = step(which, after(now, dataclasses.replace(lost, attempt=NEVER_UP_TRIES)))
-    assert isinstance(action, StopJob)
+    assert action.verdict.message.endswith("; 3 of its attempts in a row ended before the command ran")
 
 
 def test_a_failed_program_starts_again_in_its_container():
