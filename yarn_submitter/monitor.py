@@ -82,7 +82,7 @@ class JobView:
         registered: How many tasks are up, or have been in the attempt in which they ended.
         round: How often all tasks were started together, from 1.
         agent_attempt: Which ApplicationMaster the agent runs beside, from 1; 0 before it is up.
-        agent_s: When that was.
+        agents_s: When each agent was up.
         probing: The gang is complete and its tasks try to reach one another.
         topologies: When the gang was complete, each time; seconds since the epoch.
         released: Role that had to wait for others -> when its commands were let start.
@@ -101,7 +101,7 @@ class JobView:
     registered: int = 0
     round: int = 1
     agent_attempt: int = 0
-    agent_s: float = 0.0
+    agents_s: tuple[float, ...] = ()
     probing: bool = False
     topologies: tuple[float, ...] = ()
     released: dict[str, float] = field(default_factory=dict)
@@ -168,8 +168,9 @@ def _agent_started(view: JobView, item: events.AgentStarted) -> JobView:
     }
     state = states.GATHERING if view.stopping is None else view.state
     view = dataclasses.replace(_with_tasks(view, tasks), released={})
+    agents_s = (*view.agents_s, item.time)
     return dataclasses.replace(
-        view, state=state, waiting="", agent_attempt=item.attempt, agent_s=item.time, probing=False
+        view, state=state, waiting="", agent_attempt=item.attempt, agents_s=agents_s, probing=False
     )
 
 
@@ -250,17 +251,20 @@ def _started(view: JobView, item: events.TaskStarted) -> JobView:
 
 def _exited(view: JobView, item: events.TaskExited) -> JobView:
     needed = view.tracked.get(split_task(item.task)[0], True) and not _succeeded(view)
+    before = _task(view, item.task)
+    late = item.attempt < before.attempt and before.earlier  # word of it came after the next one was begun
+    ended = before.earlier[-1] if late else before
+    ran = not item.stopped or ended.started_s  # the code of a command that was never begun is nobody's
     end: dict[str, Any] = {
         "state": states.state_at_exit(item.code, item.problem, item.stopped, needed),
         "ended_s": item.time,
-        "exit_code": item.code,
+        "exit_code": item.code if ran else None,
         "host": item.host,
         "problem": item.problem,
     }
-    before = _task(view, item.task)
-    if item.attempt < before.attempt and before.earlier:  # word of it came after the next one was begun
-        last = dataclasses.replace(before.earlier[-1], **end)
-        return _with_task(view, dataclasses.replace(before, earlier=(*before.earlier[:-1], last)))
+    if late:
+        earlier = (*before.earlier[:-1], dataclasses.replace(ended, **end))
+        return _with_task(view, dataclasses.replace(before, earlier=earlier))
     return _with_task(view, dataclasses.replace(before, attempt=item.attempt, **end))
 
 

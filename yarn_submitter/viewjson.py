@@ -51,7 +51,7 @@ def document(view: JobView, plan: JobPlan, application_id: str, default_fs: str)
         "timing": {
             "submitted_s": (app.started_s if app else 0) or None,
             "launched_s": (app.launched_s if app else 0) or None,
-            "agent_s": view.agent_s or None,
+            "agents_s": list(view.agents_s),
             "complete_s": list(view.topologies),
             "stopping_s": view.stopping.time if view.stopping else None,
             "ended_s": verdict.time if verdict else None,

@@ -63,7 +63,7 @@ def test_phases_come_one_after_the_other(typist: Typist) -> None:
     assert (late.code, "[wait-timeout]" in late.err) == (75, True)
     assert running.end().code == 0
     timing = shown(typist, "timed")["timing"]
-    marks = [timing["submitted_s"], timing["launched_s"], timing["agent_s"], *timing["complete_s"], timing["ended_s"]]
+    marks = [timing["submitted_s"], timing["launched_s"], *timing["agents_s"], *timing["complete_s"], timing["ended_s"]]
     assert marks == sorted(marks)
     assert len(marks) == 5
     out = typist.type("show", "timed", "--timing").out

@@ -107,6 +107,13 @@ def test_a_tasks_state_at_its_end(end: TaskExited, state: str) -> None:
     assert apply(begin(PLAN), end).tasks[end.task].state == state
 
 
+def test_a_command_that_never_began_has_no_exit_code() -> None:
+    """What its executor says when it is sent away is not the program's."""
+    end = exited("worker:0", 143, stopped=True)
+    codes = [fold(begin(PLAN), [UP, REGISTERED, *began, end]).tasks["worker:0"].exit_code for began in ([], [STARTED])]
+    assert codes == [None, 143]
+
+
 def test_a_worker_stopped_after_the_jobs_success_is_finished() -> None:
     """A worker that the chief's good end made needless was not killed: it is FINISHED; after a failure it is KILLED."""
     for verdict, state in ((GOOD, states.FINISHED), (BAD, states.KILLED)):
@@ -203,7 +210,7 @@ def test_the_document_of_a_live_job() -> None:
         "timing": {
             "submitted_s": 1.0,
             "launched_s": None,
-            "agent_s": 10.0,
+            "agents_s": [10.0],
             "complete_s": [12.0],
             "stopping_s": None,
             "ended_s": None,
@@ -325,7 +332,7 @@ def test_a_second_agent_finds_no_container() -> None:
     done = exited("chief:0", 0)
     view = fold(begin(PLAN), [UP, REGISTERED, GANG, STARTED, done, dataclasses.replace(UP, time=25.0, attempt=2)])
     assert (view.state, view.agent_attempt, view.registered) == (states.GATHERING, 2, 1)
-    assert view.tasks["chief:0"].state == states.SUCCEEDED
+    assert (view.tasks["chief:0"].state, view.agents_s) == (states.SUCCEEDED, (10.0, 25.0))
     lost = dataclasses.replace(exited("worker:0", 137, problem="am-lost"), time=24.0, witness="yarn")
     view = fold(view, [lost, again(2, keeps=False)])
     task = view.tasks["worker:0"]

@@ -182,7 +182,7 @@ def _phases(job: Job, view: JobView) -> list[str]:
         ("Prepared", _id_time_s(job.id)),
         ("Submitted", app.started_s if app else 0.0),
         ("Master started", app.launched_s if app else 0.0),
-        ("Agent up", view.agent_s),
+        *(("Agent up", time_s) for time_s in view.agents_s),
         *(("Tasks up", time_s) for time_s in view.topologies),
         ("End decided", view.stopping.time if view.stopping else 0.0),
         ("Ended", verdict.time if verdict else 0.0),
