@@ -257,7 +257,7 @@ _CONTROLS = (
     Option("check", FLAG, "ask the cluster whether it can run the job, and submit nothing", control=True),
     Option("force", FLAG, "submit even when a check that may be wrong says no", control=True),
     Option("detach", FLAG, "print the application id and return", control=True),
-    Option("kill_on_exit", FLAG, "Ctrl-C ends the job, too", control=True),
+    Option("kill_on_exit", FLAG, "Ctrl-C, SIGTERM and SIGHUP end the job, too", control=True),
     Option("json", FLAG, "print the result as JSON", control=True),
     Option("quiet", FLAG, "do not show the program's output", control=True),
     Option("logs", TEXT, "show the output of `all` tasks or of one role", placeholder="all|ROLE", control=True),

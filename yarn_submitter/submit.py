@@ -7,8 +7,6 @@ import itertools
 import json
 import random
 import secrets
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -21,6 +19,7 @@ from am.contract import wire
 from am.contract.codec import from_json
 from yarn_submitter.envpack.pack import agent_env
 from yarn_submitter.errors import Problem, StagingError, SubmitterError
+from yarn_submitter.interrupts import one_interrupt
 from yarn_submitter.job import sweep_ended
 from yarn_submitter.localfiles import LocalFile, describe
 from yarn_submitter.plan import SubmissionPlan, substitute
@@ -87,7 +86,7 @@ def submit(
     started = time.monotonic()
     job_id = new_id(time.time())
     with (
-        _one_interrupt(),
+        one_interrupt(),
         contextlib.closing(yarn or SkeinYarn(site.environ, progress)) as door,
         _place(site, job_id, progress),
         ThreadPoolExecutor(_WRITERS) as pool,  # what is being written lies there before anything is removed
@@ -227,35 +226,3 @@ def _remove(site: Site, job_id: str) -> Problem | None:
         step = f"when the cluster answers again: job kill {job_id}; hdfs dfs -rm -r {path}"
         return Problem("left-behind", sentence, error.problems[0].sentence, step)
     return None
-
-
-@contextlib.contextmanager
-def _one_interrupt() -> Iterator[None]:
-    """Let the first Ctrl-C, SIGTERM or SIGHUP end the body in good order, and no other disturb the tidying up.
-
-    A program that has handlers of its own, or ignores a signal (nohup), keeps them.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals are the main thread's
-        return
-    defaults = {
-        signal.SIGINT: signal.default_int_handler,
-        signal.SIGTERM: signal.SIG_DFL,
-        signal.SIGHUP: signal.SIG_DFL,
-    }
-    ours = {number: handler for number, handler in defaults.items() if signal.getsignal(number) == handler}
-
-    def end(number: int, _frame: object) -> None:
-        for other in ours:
-            signal.signal(other, signal.SIG_IGN)
-        if number == signal.SIGINT:
-            raise KeyboardInterrupt
-        raise SystemExit(128 + number)
-
-    for number in ours:
-        signal.signal(number, end)
-    try:
-        yield
-    finally:
-        for number, handler in ours.items():
-            signal.signal(number, handler)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import urllib.request
 
 import pytest
@@ -121,13 +122,16 @@ def test_a_quicklink_names_the_tasks_host(typist: Typist, link: str, seen: str) 
     assert found["url"].startswith(seen)
 
 
-def test_ctrl_c_ends_the_job_when_that_is_asked_for(typist: Typist) -> None:
-    """With --kill_on_exit the client ends with 130 as always, and the job is killed."""
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_who_ends_the_client_ends_the_job_when_that_is_asked_for(
+    typist: Typist, number: signal.Signals, code: int
+) -> None:
+    """With --kill_on_exit the client ends as it does without, for a scheduler's SIGTERM, too, and the job is killed."""
     running = typist.start(*typist.generic("with-me", a="echo ready; sleep 300"), "--kill_on_exit")
     running.wait_line("[a:0] ready")
-    running.interrupt()
+    running.interrupt(number)
     ended = running.end(30)
-    assert ended.code == 130
+    assert ended.code == code
     assert "the job is told to end" in ended.err
     until("it is killed", lambda: typist.type("show", "with-me", "--json").json()["state"] == "KILLED", 90)
 

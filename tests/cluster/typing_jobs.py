@@ -94,9 +94,9 @@ class Running:
     def _all(self) -> str:
         return "".join(self._lines["err"] + self._lines["out"])
 
-    def interrupt(self) -> None:
-        """Type Ctrl-C."""
-        self.process.send_signal(signal.SIGINT)
+    def interrupt(self, number: signal.Signals = signal.SIGINT) -> None:
+        """Type Ctrl-C, or send another signal."""
+        self.process.send_signal(number)
 
     def end(self, deadline_s: float = 180.0) -> Result:
         """Wait for the command's end."""

@@ -107,13 +107,6 @@ def test_a_tasks_state_at_its_end(end: TaskExited, state: str) -> None:
     assert apply(begin(PLAN), end).tasks[end.task].state == state
 
 
-def test_a_command_that_never_began_has_no_exit_code() -> None:
-    """What its executor says when it is sent away is not the program's."""
-    end = exited("worker:0", 143, stopped=True)
-    codes = [fold(begin(PLAN), [UP, REGISTERED, *began, end]).tasks["worker:0"].exit_code for began in ([], [STARTED])]
-    assert codes == [None, 143]
-
-
 def test_a_worker_stopped_after_the_jobs_success_is_finished() -> None:
     """A worker that the chief's good end made needless was not killed: it is FINISHED; after a failure it is KILLED."""
     for verdict, state in ((GOOD, states.FINISHED), (BAD, states.KILLED)):
@@ -122,12 +115,12 @@ def test_a_worker_stopped_after_the_jobs_success_is_finished() -> None:
 
 
 def test_a_tasks_life() -> None:
-    """Container, host, times and code are kept as they become known."""
+    """Container, host, times and code are kept as they become known; a command that never began has no code."""
     view = fold(begin(PLAN), [UP, REGISTERED])
+    assert apply(view, exited("worker:0", 143, stopped=True)).tasks["worker:0"].exit_code is None
     where = ("nm2", "container_2", "nm2:8042", "http://nm2:8042/logs")
     ready = TaskView("worker:0", states.READY, 1, *where, asked_s=10.0, registered_s=11.0)
-    assert view.tasks["worker:0"] == ready
-    assert view.registered == 1
+    assert (view.tasks["worker:0"], view.registered) == (ready, 1)
     view = fold(view, [GANG, STARTED])
     assert view.tasks["worker:0"] == dataclasses.replace(ready, state=states.RUNNING, started_s=12.0)
     view = apply(view, exited("worker:0", 127, problem="command-not-found"))

@@ -74,7 +74,7 @@ _WORDS: dict[type, Callable[[Any], str]] = {
     MasterLost: _master_lost,
     events.AgentStarted: _agent_started,
     events.TaskRegistered: lambda event: f"{event.task} is up on {event.host}{_attempt(event.attempt)}",
-    events.GangProbing: lambda _: "all tasks are up and try to reach one another",
+    events.GangProbing: lambda _: "the tasks are up and try to reach one another",
     events.GangComplete: lambda _: "the gang is complete, the commands start",
     events.RoleReleased: lambda event: f"what {event.role} had to wait for has come",
     events.GangReleased: _gang_released,

@@ -229,7 +229,7 @@ class Follower:
         if view.registered > before.registered and view.state in (states.GATHERING, states.RESTARTING):
             self._tell_registered()
         if view.probing and not before.probing:
-            self._console.progress("all tasks are up and try to reach one another")
+            self._console.progress("the tasks are up and try to reach one another")
         if view.state == states.RUNNING and before.state != view.state:
             self._console.say("running")
 

@@ -12,6 +12,7 @@ from am.contract.job import split_task
 from yarn_submitter.cli import DETACHED
 from yarn_submitter.cli.console import Column, Console, Ink, aligned
 from yarn_submitter.errors import SubmitterError
+from yarn_submitter.interrupts import one_interrupt
 from yarn_submitter.load import Controls, load
 from yarn_submitter.localfiles import LocalFile, describe_all
 from yarn_submitter.plan import SubmissionPlan, local_paths, plan, to_text
@@ -108,7 +109,7 @@ def submit_to(
         console.say(f"interrupted before the job was submitted. {str(interrupt) or 'Nothing is left of it.'}")
         return DETACHED
     job = Job(site, submitted.id, submitted.application_id, submitted.job)
-    return _leave_or_follow(job, controls, console)
+    return leave_or_follow(job, controls, console)
 
 
 def _door(site: Site, console: Console) -> contextlib.closing[SkeinYarn]:
@@ -140,28 +141,38 @@ def _table(checked: Checked, ink: Ink) -> str:
     return "\n".join(aligned(tuple(map(Column, ("", "QUESTION", "ASKED", "AVAILABLE"))), rows, ink))
 
 
-def _leave_or_follow(job: Job, controls: Controls, console: Console) -> int:
-    """Tell of a submitted job and follow it, unless it is to be left alone; an interrupt changes nothing for it."""
+def leave_or_follow(job: Job, controls: Controls, console: Console) -> int:
+    """Tell of a submitted job and follow it, unless it is to be left alone."""
     option = job.site.option
     come_back = f"job show {job.id}{option}, job logs {job.id} -f{option}, job kill {job.id}{option}"
-    try:
-        if not controls.detach:
-            return _follow(job, controls, console)
-        if controls.json:
-            console.out_json({"schema": 1, "id": job.id, "application_id": job.application_id})
-        else:
-            console.out(job.application_id)
-    except KeyboardInterrupt:
-        if controls.kill_on_exit:
-            job.kill("its client was interrupted, and --kill_on_exit was given")
-            console.say(f"interrupted; the job is told to end. See: job show {job.id}{option}")
-        else:
-            console.say(f"detached, the job goes on; come back with: {come_back}")
-        return DETACHED
-    except SubmitterError:
-        console.say(f"lost sight of the job, it may go on; come back with: {come_back}")
-        raise
+    with one_interrupt():
+        try:
+            if not controls.detach:
+                return _follow(job, controls, console)
+            if controls.json:
+                console.out_json({"schema": 1, "id": job.id, "application_id": job.application_id})
+            else:
+                console.out(job.application_id)
+        except KeyboardInterrupt:
+            _leave(job, controls, console, come_back)
+            return DETACHED
+        except SystemExit:
+            with contextlib.suppress(OSError):  # with SIGHUP the terminal has gone
+                _leave(job, controls, console, come_back)
+            raise
+        except SubmitterError:
+            console.say(f"lost sight of the job, it may go on; come back with: {come_back}")
+            raise
     return 0
+
+
+def _leave(job: Job, controls: Controls, console: Console, come_back: str) -> None:
+    """Do what a signal asks for: it changes nothing for the job, unless it shall."""
+    if controls.kill_on_exit:
+        job.kill("its client was interrupted, and --kill_on_exit was given")
+        console.say(f"interrupted; the job is told to end. See: job show {job.id}{job.site.option}")
+    else:
+        console.say(f"detached, the job goes on; come back with: {come_back}")
 
 
 def _follow(job: Job, controls: Controls, console: Console) -> int:
