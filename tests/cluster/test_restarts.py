@@ -71,12 +71,14 @@ def test_a_budget_that_is_used_up(typist: Typist) -> None:
     assert attempts(typist, "none") == {"w:0": [(1, "FAILED")]}
 
 
-def test_all_start_again_from_the_checkpoint(typist: Typist) -> None:
+def test_all_start_again_from_the_checkpoint(typist: Typist, tmp_path: Path) -> None:
     """One fails, the other is stopped; both keep their containers, and the checkpoint has what was written before."""
-    command = """\
+    written = tmp_path / "written"
+    os.mkfifo(written)
+    command = f"""\
         echo $ATTEMPT >> $CHECKPOINT_DIR/attempts
-        if [ $YARN_SUBMITTER_INDEX = 1 ] && [ $ATTEMPT = 1 ]; then exit 9; fi
-        if [ $ATTEMPT = 1 ]; then read -r _ < <(sleep 60); fi
+        if [ $YARN_SUBMITTER_INDEX = 1 ] && [ $ATTEMPT = 1 ]; then read -r _ < {written}; exit 9; fi
+        if [ $ATTEMPT = 1 ]; then echo >{written}; read -r _ < <(sleep 60); fi
         echo went on after $(head -1 $CHECKPOINT_DIR/attempts)"""
     words = ["--role_on_failure", "w=restart-job", "--max_restarts", "1"]
     ended = typist.type(*workers("together", textwrap.dedent(command), *words))
