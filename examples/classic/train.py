@@ -41,7 +41,9 @@ def main() -> None:
         server.join()  # for ever: the job stops its ps when the workers have ended
     leads = role in ("chief", "master") or (index == 0 and not {"chief", "master"} & set(cluster.jobs))
     placed = tf.train.replica_device_setter(cluster=cluster, worker_device=f"/job:{role}/task:{index}")
-    train(server.target, placed, options, f"{role}:{index}", leads=leads)
+    # Without filters a session waits for every other worker, even for one that has done its part and left.
+    reach = tf.ConfigProto(device_filters=["/job:ps", f"/job:{role}/task:{index}"])
+    train(server.target, reach, placed, options, f"{role}:{index}", leads=leads)
 
 
 def load_images(seed: int) -> tuple[Pairs, Pairs]:
@@ -79,7 +81,7 @@ def build(seed: int) -> tuple[Any, Any, dict[str, Any], dict[str, Any]]:
     )
 
 
-def train(target: str, placed: Any, options: argparse.Namespace, me: str, *, leads: bool) -> None:
+def train(target: str, reach: Any, placed: Any, options: argparse.Namespace, me: str, *, leads: bool) -> None:
     """Train until all workers together have done the steps; the one that leads saves what came out."""
     training, test = load_images(options.seed)
     with tf.device(placed):
@@ -91,11 +93,12 @@ def train(target: str, placed: Any, options: argparse.Namespace, me: str, *, lea
     if leads:
         hooks.append(SaveAtEnd(weights, measures, {images: test[0], labels: test[1]}, options.seed))
     else:
-        wait_until_initialised(target)
+        wait_until_initialised(target, reach)
     batches = np.random.default_rng([options.seed, *me.encode()])
     done = shown = 0
     with tf.train.MonitoredTrainingSession(
         master=target,
+        config=reach,
         is_chief=leads,
         checkpoint_dir=os.environ["CHECKPOINT_DIR"] if leads else None,
         hooks=hooks,
@@ -112,10 +115,10 @@ def train(target: str, placed: Any, options: argparse.Namespace, me: str, *, lea
     print(f"{me} did {done} steps", flush=True)
 
 
-def wait_until_initialised(target: str) -> None:
+def wait_until_initialised(target: str, reach: Any) -> None:
     """Wait until the variables have their first values; MonitoredTrainingSession would look every 30 s only."""
     missing = tf.report_uninitialized_variables(tf.global_variables())
-    with tf.Session(target) as session:
+    with tf.Session(target, config=reach) as session:
         while len(session.run(missing)):
             time.sleep(0.1)
 

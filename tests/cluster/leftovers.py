@@ -59,8 +59,11 @@ class Watch:
         until("no process of a job lives", lambda: not self._processes(), 30)
         # Skein's ApplicationMaster removes its own directory after it has told YARN that it ends.
         until(lambda: f"nothing left on HDFS: {sorted(self._left())}", lambda: not self._left(), 10)
-        fresh = temporary_files() - self._temporary
-        assert not fresh, f"left in the temporary directory: {sorted(fresh)}"
+        # Other programs of this machine make files there, too, and take them away again.
+        until(lambda: f"no new temporary files: {sorted(self._fresh())}", lambda: not self._fresh(), 10)
+
+    def _fresh(self) -> set[str]:
+        return temporary_files() - self._temporary
 
     def _left(self) -> set[str]:
         return set(self._stray()) - self._before

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from cluster.leftovers import site_of
-from cluster.typing_jobs import Result
+from cluster.typing_jobs import Result, until
 
 from yarn_submitter.sandbox import SandboxInfo
 
@@ -25,7 +25,7 @@ def nothing_submitted(sandbox: SandboxInfo) -> Iterator[None]:
 
     before = there()
     yield
-    assert there() == before
+    until(lambda: f"all is as it was: {before}, {there()}", lambda: there() == before, 20)
 
 
 def refused(ended: Result, code: int, problem: str, *said: str) -> None:

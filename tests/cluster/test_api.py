@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cluster.typing_jobs import Typist
+from cluster.typing_jobs import Typist, until
 
 import yarn_submitter
 from yarn_submitter import Ask, JobSpec, LimitError, LogLine, RoleSpec, UsageError
@@ -68,6 +69,8 @@ def test_a_job_is_submitted_followed_attached_and_killed(here: Typist) -> None:
     assert told
     output = job.logs("a", follow=True)
     assert {next(output) for _ in range(4)} == {LogLine(f"a:{n}", text) for n in (0, 1) for text in ("ready", "warned")}
+    beside = job.logs("b", follow=True)
+    assert {next(beside) for _ in range(2)} == {LogLine("b:0", "ready"), LogLine("b:0", "warned")}
     assert job.state == "RUNNING"
     with pytest.raises(LimitError, match="wait-timeout"):
         job.wait(timeout_s=0.2)
@@ -88,8 +91,8 @@ def test_a_job_is_submitted_followed_attached_and_killed(here: Typist) -> None:
         assert other.stdout.readline() == f"KILLED 137 {verdict.message}\n"
         assert other.stderr.read() == ""
     assert "others were better" in verdict.message
-    assert list(output) == []
-    assert job.kill("again") == "resourcemanager"
+    assert list(output) == list(beside) == []
+    until("its agent is gone", lambda: job.kill("again") == "resourcemanager", 20)
     assert job.state == "KILLED"
     assert sorted(job.logs("b")) == [LogLine("b:0", "ready"), LogLine("b:0", "warned")]
     (listed,) = yarn_submitter.list_jobs(name="by-hand")
@@ -97,9 +100,11 @@ def test_a_job_is_submitted_followed_attached_and_killed(here: Typist) -> None:
 
 
 @pytest.mark.usefixtures("silent", "here")
-def test_threads_submit_and_wait_at_once() -> None:
+def test_threads_submit_and_wait_at_once(tmp_path: Path) -> None:
     """Two jobs submitted by two threads; the one that ends first comes first; a failed one keeps its code and words."""
-    commands = {"slow": "read -r _ < <(sleep 8); echo done", "fails": "echo why >&2; exit 7"}
+    go = tmp_path / "go"
+    os.mkfifo(go)
+    commands = {"slow": f"read -r _ < {go}; echo done", "fails": "echo why >&2; exit 7"}
     jobs: dict[str, yarn_submitter.Job] = {}
 
     def submit(name: str, command: str) -> None:
@@ -110,7 +115,11 @@ def test_threads_submit_and_wait_at_once() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    ended = [(job.name, job.wait().exit_code) for job in yarn_submitter.as_completed(jobs.values(), timeout_s=120)]
+    ended = []
+    for job in yarn_submitter.as_completed(jobs.values(), timeout_s=120):
+        ended.append((job.name, job.wait().exit_code))
+        if job.name == "fails":
+            go.write_text("\n")
     assert ended == [("fails", 7), ("slow", 0)]
     verdict = jobs["fails"].verdict
     assert verdict is not None

@@ -72,7 +72,7 @@ def test_a_killed_job_ends_its_client_with_137(typist: Typist, sandbox: SandboxI
     (app,) = [app for app in site_of(sandbox).resource_manager.list_apps() if app.name == "killed"]
     assert (app.state, app.final_status) == ("KILLED", "KILLED")
     assert len(site_of(sandbox).resource_manager.app_attempts(app.id)) == 1
-    until("its processes are gone", lambda: not container_processes(sandbox), 10)
+    until("its processes are gone", lambda: not container_processes(sandbox), 30)
 
 
 def test_interrupting_the_client_leaves_the_job_alone(typist: Typist) -> None:

@@ -33,7 +33,7 @@ def test_secrets_reach_the_task_and_nothing_else(typist: Typist, sandbox: Sandbo
     look = (
         'test "$KEY" = ' + SECRET[::-1] + " && exit 9; "  # the text itself must not stand in the command
         'echo "$KEY" | rev; stat -c %a key.txt; rev key.txt; echo "$FROM_FILE"; '
-        "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -c " + SECRET[:9] + "-" + "[4]711; "
+        "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' ' | grep -c " + SECRET[:-4] + "[4]711; "
         "grep -l " + SECRET[:9] + " *.sh ../*.sh 2>/dev/null; true"
     )
     words = typist.generic("secrets", only=look)

@@ -103,7 +103,7 @@ def test_masters_that_stand_still(typist: Typist, sandbox: SandboxInfo) -> None:
 
 def test_a_node_that_goes_down_with_all_that_runs_there(typist: Typist, sandbox: SandboxInfo) -> None:
     """Its task starts again on the other node within a minute, although YARN has not noticed yet."""
-    command = "echo up $ATTEMPT on $NM_HOST; [ $ATTEMPT = 2 ] || read -r _ < <(sleep 300)"
+    command = "echo up $ATTEMPT on $NM_HOST; [ $ATTEMPT -ge 2 ] || read -r _ < <(sleep 300)"
     words = workers("node", command, count=1, memory="6G")
     running = typist.start(*words)
     host = running.wait_line("[w:0] up 1 on ").split()[-1]
@@ -115,7 +115,7 @@ def test_a_node_that_goes_down_with_all_that_runs_there(typist: Typist, sandbox:
         for pid, text in container_processes(sandbox).items():
             if "am.executor" in text or "sleep 300" in text:
                 os.kill(pid, signal.SIGKILL)
-        ended = running.end(60)
+        ended = running.end(120)
     finally:
         Sandbox(NAME).up()
     assert ended.code == 0, ended.err

@@ -18,7 +18,7 @@ from yarn_submitter.sandbox import SandboxInfo
 TICKS = "echo up $$; while :; do echo tick; sleep 0.2; done"
 AGENT = "am.agent.__main__"
 GRACE_S = 2  # from TERM to KILL: a halted program takes no TERM
-TOLD_S = 10.0  # beyond the grace
+TOLD_S = 25.0  # beyond the grace, and less than the grace that is used where none is given
 
 
 def up(running: Running) -> tuple[str, str]:
@@ -74,7 +74,7 @@ def test_a_program_that_is_halted(typist: Typist, sandbox: SandboxInfo) -> None:
     assert ended.code == 75, ended.err
     assert "job halted FAILED: w:0 on 127.0.0.1" in ended.err
     assert "[program-stalled]" in ended.err
-    until("no process of them lives", lambda: not container_processes(sandbox), 10)
+    until("no process of them lives", lambda: not container_processes(sandbox), 30)
 
 
 def test_an_agent_that_is_halted(typist: Typist, sandbox: SandboxInfo, tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def unpacking(archive: Path) -> int:
 def test_peers_that_a_firewall_cuts_off(typist: Typist, sandbox: SandboxInfo) -> None:
     """The pair is named, in the direction that is blocked and in no other, with the address; no command starts."""
     host = sandbox.nodes[1].http.rpartition(":")[0]
-    words = ["--port_range", f"{FIRST}-{LAST}", "--set", "limits.probe_s=4", "--am_attempts", "1"]
+    words = ["--port_range", f"{FIRST}-{LAST}", "--set", "limits.probe_s=8", "--am_attempts", "1"]
     with firewall(host, FIRST, LAST):
         ended = typist.type(*workers("cut-off", "echo started", *words, count=2, memory="5G"))
     assert ended.code == 76, ended.err
@@ -84,7 +84,7 @@ def test_peers_that_a_firewall_cuts_off(typist: Typist, sandbox: SandboxInfo) ->
     assert len(set(said)) == 1
     assert FIRST <= int(said[0][2]) <= LAST
     assert "started" not in ended.out
-    until("no process of it lives", lambda: not container_processes(sandbox), 10)
+    until("no process of it lives", lambda: not container_processes(sandbox), 30)
 
 
 def test_files_that_come_slowly(typist: Typist, tmp_path: Path) -> None:

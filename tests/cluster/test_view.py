@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -55,12 +57,15 @@ def test_a_task_that_fails_twice(typist: Typist) -> None:
     assert all(one["asked_s"] <= one["registered_s"] <= one["started_s"] < one["ended_s"] for one in attempts)
 
 
-def test_phases_come_one_after_the_other(typist: Typist) -> None:
+def test_phases_come_one_after_the_other(typist: Typist, tmp_path: Path) -> None:
     """`--timing`: from the preparation to the end, none before the one before; waiting ends in time with 75."""
-    running = typist.start(*typist.generic("timed", a="sleep 4"))
+    go = tmp_path / "go"
+    os.mkfifo(go)
+    running = typist.start(*typist.generic("timed", a=f"read -r _ < {go}"))
     running.wait_line("running")
     late = typist.type("wait", "timed", "--timeout", "1s")
     assert (late.code, "[wait-timeout]" in late.err) == (75, True)
+    go.write_text("\n")
     assert running.end().code == 0
     timing = shown(typist, "timed")["timing"]
     marks = [timing["submitted_s"], timing["launched_s"], *timing["agents_s"], *timing["complete_s"], timing["ended_s"]]
