@@ -85,15 +85,27 @@ def environment(pid: int) -> bytes:
     return Path(f"/proc/{pid}/environ").read_bytes() if b"train.py" in program and b"bash" not in program else b""
 
 
-def test_a_classic_job_trains_between_graphs(first: tuple[str, dict[str, float]], typist: Typist) -> None:
-    """TensorFlow 1's ps/worker form: worker 0 leads, the workers exit by themselves, the ps is stopped."""
+def test_a_classic_job_trains_between_graphs(
+    first: tuple[str, dict[str, float]], typist: Typist, tmp_path: Path
+) -> None:
+    """TensorFlow 1's ps/worker form: worker 0 leads, the workers exit by themselves, the ps is stopped.
+
+    A worker that comes when the other one has left does not wait for it.
+    """
+    go = tmp_path / "go"
+    os.mkfifo(go)
+    late = f"if [ $YARN_SUBMITTER_ROLE:$YARN_SUBMITTER_INDEX = worker:1 ]; then read -r _ < {go}; fi; {TRAIN}"
     words = ["run", "--name", "classic", "--input_path", "", "--src", str(ROOT / "examples" / "classic"), *QUIET]
-    words += ["--localization", f"{ARCHIVE}#archive:./env", "--json"]
-    words += ["--num_workers", "2", "--worker_resources", "memory=1G", "--worker_launch_cmd", TRAIN]
+    words += ["--localization", f"{ARCHIVE}#archive:./env"]
+    words += ["--num_workers", "2", "--worker_resources", "memory=1G", "--worker_launch_cmd", late]
     words += ["--num_ps", "1", "--ps_resources", "memory=1G", "--ps_launch_cmd", TRAIN]
-    ended = typist.type(*words, deadline_s=180)
+    running = typist.start(*words)
+    running.wait_line("status: SUCCEEDED", 120)
+    go.write_text("\n")
+    ended = running.end(60)
     assert ended.code == 0, ended.err
-    states = {task["task"]: task["state"] for task in ended.json()["tasks"]}
+    shown = typist.type("show", "classic", "--json").json()
+    states = {task["task"]: task["state"] for task in shown["tasks"]}
     assert states == {"worker:0": "SUCCEEDED", "worker:1": "SUCCEEDED", "ps:0": "FINISHED"}
     fetched = typist.type("get", "classic", "model/metrics.json", "--to", str(typist.directory))
     assert fetched.code == 0, fetched.err
