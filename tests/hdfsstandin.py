@@ -130,7 +130,7 @@ def datanode(
                 if "op=" not in visit.head.partition("\n")[0]:
                     node.lively.set()
                     if lives:
-                        visit.say(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+                        visit.say(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
                     else:
                         over.wait(30)
                     return
