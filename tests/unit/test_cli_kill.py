@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from fakes import SECRET, AgentThread, MemoryStore, plan, registration, role, wr
 from httpstandin import Reply
 
 from am.contract import wire
-from am.contract.job import CERTIFICATE_FILE, Limits, access_file, staging_dir
+from am.contract.job import CERTIFICATE_FILE, Limits, access_file, agent_file, staging_dir
 
 SAID = f"the job was killed by {USER}@{socket.gethostname()}: enough"
 
@@ -33,11 +34,14 @@ class ClustersStore(MemoryStore):
     """The agent's store, whose files clients of the cluster see."""
 
     cluster: PretendCluster = field(default_factory=PretendCluster)
+    reachable: threading.Event = field(default_factory=threading.Event)
 
     def put(self, path: str, text: str, mode: str, replace: bool = False) -> None:
         """Write a file."""
         super().put(path, text, mode, replace)
         self.cluster.put(path, text)
+        if path == agent_file(job_plan().job_dir):
+            self.reachable.set()
 
 
 @pytest.fixture
@@ -45,7 +49,9 @@ def agent(cluster: PretendCluster, tmp_path: Path) -> Iterator[AgentThread]:
     """The job's agent, which can be reached."""
     job = plan(role("worker"), max_attempts=2, job_dir=job_plan().job_dir)
     write_job_files(tmp_path, job)
-    running = AgentThread(job, tmp_path, store=ClustersStore(cluster=cluster))
+    store = ClustersStore(cluster=cluster)
+    running = AgentThread(job, tmp_path, store=store)
+    assert store.reachable.wait(20)
     access = {"certificate": (tmp_path / CERTIFICATE_FILE).read_text(), "client_token": wire.client_token(SECRET)}
     cluster.put(access_file(job_plan().job_dir), json.dumps(access))
     yield running

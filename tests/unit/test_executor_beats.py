@@ -34,8 +34,9 @@ def line() -> Line:
     return Line()
 
 
-def test_the_pid_goes_with_the_first_beat_after_the_start(line):
+def test_the_pid_goes_with_the_first_beat_after_the_start(line, monkeypatch):
     """Who was woken while a beat was held still waits for the command's pid after the order to start."""
+    monkeypatch.setattr("am.executor.beats.START_S", WAIT_S)
 
     def on_orders(_orders: wire.Orders) -> None:
         threading.Timer(0.01, lambda: beats.tell_pid(7)).start()

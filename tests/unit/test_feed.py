@@ -238,8 +238,16 @@ def test_a_live_agent_is_followed_to_its_verdict(cluster: PretendCluster, tmp_pa
     app = cluster.add_app("RUNNING")
     offer(cluster, tmp_path, f"127.0.0.1:{agent.port}")
     items: list[Item] = []
-    follower = threading.Thread(target=lambda: items.extend(feed(cluster).follow()))
+    heard = threading.Event()
+
+    def follow() -> None:
+        for item in feed(cluster).follow():
+            items.append(item)
+            heard.set()
+
+    follower = threading.Thread(target=follow)
     follower.start()
+    assert heard.wait(20)
     agent.executor("worker", "container_1", 0).join(20)
     agent.verdict()
     leave_history(cluster, agent)
