@@ -58,6 +58,7 @@ class FakeAgent:
         self.known = -1  # which order a registration tells
         self.refuse = None
         self.hold = False
+        self.owed = 0  # answers to what is told once, which are still on their way
         self.changed = threading.Condition()
         agent = self
 
@@ -71,10 +72,16 @@ class FakeAgent:
                     status, answer = 401, b'{"problem": "wrong-token", "message": "no"}'
                 else:
                     status, answer = agent.answer(self.path, body)
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
+                try:
+                    self.send_response(status)
+                    self.send_header("Content-Length", str(len(answer)))
+                    self.end_headers()
+                    self.wfile.write(answer)
+                finally:
+                    if status != 401 and not self.path.endswith("/beat"):
+                        with agent.changed:
+                            agent.owed -= 1
+                            agent.changed.notify_all()
 
             def log_message(self, *arguments):
                 pass
@@ -109,6 +116,7 @@ class FakeAgent:
         message = wire.decode(KINDS[name], body)
         with self.changed:
             self.said.append(message)
+            self.owed += name != "beat"
             self.changed.notify_all()
             if self.refuse is not None and name in self.refuse:
                 return self.refuse[name], b'{"problem": "job-ended", "message": "the job has ended"}'
@@ -149,7 +157,9 @@ class FakeAgent:
             return find()
 
     def vanish(self) -> None:
-        """Stop listening and drop every connection."""
+        """Stop listening and drop every connection, once what was told is answered."""
+        with self.changed:
+            assert self.changed.wait_for(lambda: not self.owed, LONG_S)
         self.server.shutdown()
         self.thread.join()
         self.server.server_close()

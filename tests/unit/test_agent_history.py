@@ -62,6 +62,8 @@ def test_a_dead_store_is_said_once_and_loses_no_line(troubles):
     assert not made.flush(0.3)
     made.append("b")
     assert not made.flush(0.3)
+    while not troubles:
+        threading.Event().wait(0.01)
     store.broken = False
     assert made.flush(5)
     made.close()
