@@ -68,3 +68,14 @@ def test_an_agent_that_is_busy_is_waited_for(
         link.connect(10.0)
         link.close()
         busy.join(10)
+
+
+def test_another_jobs_agent_is_named(certificates: dict[str, tuple[Path, Path]]) -> None:
+    """Who answers with another certificate is said to, once it has had the time to show it."""
+    stranger = FakeAgent(*certificates["another"])
+    link = AgentLink("127.0.0.1", [stranger.port], pinned_context(str(certificates["ours"][0])), "token")
+    try:
+        with pytest.raises(LinkDownError, match="another certificate than this job's"):
+            link.connect(20.0)
+    finally:
+        stranger.vanish()

@@ -239,13 +239,13 @@ def test_another_jobs_agent_is_never_believed(agent, certificates, container):
 
 
 def test_no_agent_within_the_deadline_is_a_sentence_and_76(certificates, container):
-    """A certificate that is not the job's is named."""
+    """However many agents of other jobs answer; test_executor_link has why each is none."""
     stranger = FakeAgent(*certificates["another"])
     try:
         here = container(agent_ports=(stranger.port,), limits={"registration_s": 1})
         here.start()
         assert here.end() == 76
-        assert "another certificate than this job's" in here.log()
+        assert "was not reached within 1 s" in here.log()
         assert "Traceback" not in here.log()
     finally:
         stranger.vanish()
