@@ -271,6 +271,7 @@ class FakeYarn:
         cluster: Where they become known.
         fails: Raised by `submit`, after the application is known when `too_late`.
         too_late: YARN has the application already when `submit` fails.
+        under_way: YARN has the application when the door is closed: a submission under way comes to its end then.
         taken: What was submitted.
         closed: Whether it was let go.
     """
@@ -278,8 +279,10 @@ class FakeYarn:
     cluster: PretendCluster
     fails: BaseException | None = None
     too_late: bool = False
+    under_way: bool = False
     taken: list[dict[str, Any]] = field(default_factory=list)
     closed: bool = False
+    _pending: list[Mapping[str, Any]] = field(default_factory=list)
 
     def begin(self) -> None:
         """Nothing takes long here."""
@@ -290,19 +293,24 @@ class FakeYarn:
 
     def submit(self, application: Mapping[str, Any]) -> str:
         """Take an application."""
-        if self.fails is not None and not self.too_late:
+        if self.fails is None or self.too_late:
+            self._take(application)
+        if self.fails is not None:
+            self._pending += [application] * self.under_way
             raise self.fails
+        return str(self.cluster.apps[-1]["id"])
+
+    def _take(self, application: Mapping[str, Any]) -> None:
         self.taken.append(json.loads(json.dumps(application)))
         job_id = next(tag.removeprefix("ys-id:") for tag in application["tags"] if tag.startswith("ys-id:"))
         app = self.cluster.add_app("ACCEPTED", job_id=job_id, name=application["name"])
         self.cluster.put(f"/user/{USER}/.skein/{app['id']}/skein.jar", b"jar")
-        if self.fails is not None:
-            raise self.fails
-        return str(app["id"])
 
     def close(self) -> None:
         """Let go."""
         self.closed = True
+        while self._pending:
+            self._take(self._pending.pop())
 
 
 def job_plan(job_id: str = JOB, **changes: Any) -> JobPlan:

@@ -111,8 +111,15 @@ class Terminal:
         self.until(lambda: self.screen.title.startswith("ended "))
         return int(self.screen.title.removeprefix("ended "))
 
+    def hang_up(self) -> None:
+        """Close the window: the kernel tells the shell and its program."""
+        os.close(self._ours)
+        self._shell.wait()
+
     def close(self) -> None:
-        """Hang up: the shell and its program are gone."""
+        """Let the shell and its program be gone."""
+        if self._shell.returncode is not None:
+            return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             self.send(signal.SIGKILL)
         self._shell.kill()

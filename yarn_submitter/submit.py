@@ -89,6 +89,7 @@ def submit(
         one_interrupt(),
         contextlib.closing(yarn or SkeinYarn(site.environ, progress)) as door,
         _place(site, job_id, progress),
+        contextlib.closing(door),  # a submission under way comes to its end before its application is looked for
         ThreadPoolExecutor(_WRITERS) as pool,  # what is being written lies there before anything is removed
     ):
         door.begin()
@@ -196,7 +197,7 @@ def _write_access(site: Site, job_dir: str, certificate: str, secret: str) -> No
 def _place(site: Site, job_id: str, progress: Callable[[str], None]) -> Iterator[None]:
     """Make room for the job; remove it, and its application if YARN has one, when the body fails or is interrupted.
 
-    What cannot be removed is told: as one more problem, or as the interrupt's text.
+    What cannot be removed is told: as one more problem, or as an interrupt's cause.
     """
     make_place(site.store, site.paths)
     try:
@@ -208,9 +209,7 @@ def _place(site: Site, job_id: str, progress: Callable[[str], None]) -> Iterator
             raise
         if isinstance(error, SubmitterError):
             raise type(error)(*error.problems, left) from error
-        if isinstance(error, KeyboardInterrupt):
-            raise KeyboardInterrupt(left.text()) from error
-        raise
+        raise error from StagingError(left)
 
 
 def _remove(site: Site, job_id: str) -> Problem | None:

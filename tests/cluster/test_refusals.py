@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import pty
+import select
 import shutil
 import signal
 import stat
@@ -274,4 +276,29 @@ def test_an_interrupted_submission_leaves_nothing(
     assert not any(".ys-tmp-" in name for name in objects)
     if moment == "sending":
         assert describe(str(large)).sha256 not in "".join(objects)
+    assert not list((cache_dir() / "tmp").glob("driver-*"))
+
+
+@pytest.mark.parametrize("moment", ["sending", "submitting to YARN"])
+def test_a_window_that_is_closed_leaves_nothing(
+    typist: Typist, sandbox: SandboxInfo, tmp_path: Path, moment: str
+) -> None:
+    """While a job is submitted: nothing can be said any more, and all that was begun is removed."""
+    large = tmp_path / "large.bin"
+    with large.open("wb") as file:
+        file.truncate((400 if moment == "sending" else 1) << 20)  # it shall last until the window is closed
+    window, theirs = pty.openpty()
+    words = typist.generic("closed", "--localization", f"{large}:./large", a="sleep 300")
+    streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+    process = subprocess.Popen([JOB, *words], env={**typist.environment, "TERM": "xterm"}, cwd=tmp_path, **streams)
+    os.close(theirs)
+    seen = b""
+    while moment.encode() not in seen:
+        assert select.select([window], [], [], 60)[0], f"never said: {moment}; but {seen!r}"
+        seen += os.read(window, 65536)
+    os.close(window)
+    process.send_signal(signal.SIGHUP)  # as the kernel does for a terminal's own processes
+    assert process.wait(30) == 128 + signal.SIGHUP
+    site = site_of(sandbox)
+    assert not any(".ys-tmp-" in entry.name for entry in site.store.list(site.paths.cache))
     assert not list((cache_dir() / "tmp").glob("driver-*"))

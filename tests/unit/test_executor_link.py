@@ -66,6 +66,7 @@ def test_an_agent_that_is_busy_is_waited_for(
         busy.start()
         link = AgentLink("127.0.0.1", [server.getsockname()[1]], pinned_context(str(certificates["ours"][0])), "token")
         link.connect(10.0)
+        assert link.local_address() == "127.0.0.1"
         link.close()
         busy.join(10)
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import signal
+import sys
+import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from client_fakes import APP, JOB, PretendCluster
+from pseudoterminal import Terminal
 
 from yarn_submitter.cli.console import Console
 from yarn_submitter.cli.run import leave_or_follow
@@ -15,6 +22,16 @@ from yarn_submitter.interrupts import one_interrupt
 from yarn_submitter.job import find_job
 from yarn_submitter.load import Controls
 
+# Follows a job as `job run --kill_on_exit` does.
+FOLLOW = """
+import sys
+from yarn_submitter.cli.console import Console
+from yarn_submitter.cli.run import leave_or_follow
+from yarn_submitter.job import find_job
+from yarn_submitter.load import Controls
+from yarn_submitter.site import open_site
+leave_or_follow(find_job(open_site(""), sys.argv[1]), Controls(kill_on_exit=True), Console(sys.stdout, sys.stderr))
+"""
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
@@ -53,6 +70,8 @@ def test_who_ignores_a_signal_goes_on() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with one_interrupt():
         signal.raise_signal(signal.SIGHUP)
+        went_on = True
+    assert went_on
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -74,3 +93,40 @@ def test_a_signal_leaves_the_job_alone_unless_it_shall_end(
     said = "the job is told to end" if kills else "detached, the job goes on"
     assert said in err.getvalue()
     assert [app for app, _ in cluster.killed] == [APP] * kills
+
+
+@pytest.mark.parametrize("gone", [errno.EIO, errno.EPIPE])
+@pytest.mark.parametrize("kills", [False, True])
+def test_nobody_is_there_to_read(
+    cluster: PretendCluster, monkeypatch: pytest.MonkeyPatch, gone: int, kills: bool
+) -> None:
+    """A terminal that is gone is known by its writes, too; who reads a pipe may have enough."""
+    cluster.add_app("RUNNING")
+    cluster.add_job()
+
+    def follow(_: object) -> int:
+        raise OSError(gone, os.strerror(gone))
+
+    monkeypatch.setattr("yarn_submitter.cli.follow.Follower.run", follow)
+    console = Console(io.StringIO(), io.StringIO())
+    with pytest.raises((SystemExit, BrokenPipeError)) as ended:
+        leave_or_follow(find_job(cluster.site(), JOB), Controls(kill_on_exit=kills), console)
+    assert getattr(ended.value, "code", 0) == (129 if gone == errno.EIO else 0)
+    assert [app for app, _ in cluster.killed] == [APP] * kills
+
+
+def test_a_window_that_is_closed_ends_the_job_when_that_is_asked_for(cluster: PretendCluster) -> None:
+    """The live table is taken away from a terminal that is not there any more."""
+    cluster.add_app("RUNNING")
+    cluster.add_job()
+    environ = {**cluster.environ, "PYTHONPATH": os.pathsep.join(sys.path), "HOME": str(Path.cwd())}
+    terminal = Terminal(["-c", FOLLOW, JOB], environ, 80, 24)
+    try:
+        terminal.shows("chief:0")
+        terminal.hang_up()
+        deadline = time.monotonic() + 20
+        while not cluster.killed and time.monotonic() < deadline:
+            threading.Event().wait(0.02)
+    finally:
+        terminal.close()
+    assert [app for app, _ in cluster.killed] == [APP]

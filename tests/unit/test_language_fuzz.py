@@ -1,4 +1,4 @@
-"""Whatever is typed or written in a file becomes a plan or a report, quickly, and does nothing else.
+"""Whatever is typed or written in a file becomes a plan or a report in bounded time, and does nothing else.
 
 The inputs are mutations of tests/golden/corpus by a fixed seed: a failing one is the same in each run.
 """
@@ -29,7 +29,7 @@ from yarn_submitter.spec import JobSpec
 pytestmark = pytest.mark.thorough
 SEED = 20260
 WORD_INPUTS, FILE_INPUTS, WHOLE_INPUTS = 7200, 2400, 400
-MOST_S = 1.0
+MOST_S = 20.0  # of processor time, where a fraction of a second is usual: what explodes takes minutes
 MOST_GROWTH_KIB = 200 * 1024
 
 
@@ -103,7 +103,7 @@ def watched(here: Path, inputs: Iterator[list[str]]) -> dict[str, int]:
 
 
 def test_any_command_is_a_plan_or_a_report(here: Path) -> None:
-    """Mutated commands: no traceback, no letter that steers a terminal, within a second each."""
+    """Mutated commands: no traceback, no letter that steers a terminal, an end in time each."""
     dice = random.Random(SEED)  # noqa: S311  the same inputs in each run
     counts = watched(here, (words_of(dice) for _ in range(WORD_INPUTS)))
     assert min(counts.values()) > WORD_INPUTS // 20, "inputs that all end alike prove little"
@@ -196,7 +196,7 @@ LONG = "&l " + "x" * 60_000
     ],
 )
 def test_bombs(text: str, expected: str, here: Path) -> None:
-    """What is small and would become huge is refused in a second and without much memory; large is taken."""
+    """What is small and would become huge is refused before it does; large is taken."""
     (here / "job.yaml").write_text(text)
     assert watched(here, iter([["-f", "job.yaml"]]))[expected] == 1
 

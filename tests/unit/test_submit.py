@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import re
 import signal
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from httpstandin import Reply, Request
 
 from am.contract import wire
 from am.contract.job import JobPlan
+from yarn_submitter.cli.console import Console
 from yarn_submitter.errors import Problem, SubmitterError, UnreachableError
 from yarn_submitter.load import load
 from yarn_submitter.localfiles import describe
@@ -196,8 +199,9 @@ NO = UnreachableError(Problem("submit-failed", "YARN could not be asked."))
         {"fails": ValueError("a bug")},
         {"fails": NO, "too_late": True},
         {"fails": KeyboardInterrupt(), "too_late": True},
+        {"fails": KeyboardInterrupt(), "under_way": True},
     ],
-    ids=lambda fake: f"{type(fake['fails']).__name__}{' too late' * fake.get('too_late', False)}",
+    ids=lambda fake: " ".join((type(fake["fails"]).__name__, *list(fake)[1:])),
 )
 def test_a_failure_half_way_leaves_nothing(cluster: PretendCluster, tmp_path: Path, fake: dict[str, Any]) -> None:
     """No job directory, nothing of Skein's, no live application; the failure is told as it was."""
@@ -206,7 +210,7 @@ def test_a_failure_half_way_leaves_nothing(cluster: PretendCluster, tmp_path: Pa
     assert "left-behind" not in str(failed.value)
     assert [path for path in cluster.files if "/jobs/" in path] == []
     assert cluster.names(f"/user/{USER}/.skein") == []
-    assert [app["state"] for app in cluster.apps] == (["KILLED"] if fake.get("too_late") else [])
+    assert [app["state"] for app in cluster.apps] == ["KILLED"] * (len(fake) - 1)
     assert cluster.names(f"{BASE}/cache") != []  # what is there by content is of use to the next try
 
 
@@ -264,6 +268,39 @@ def test_what_cannot_be_removed_is_told(cluster: PretendCluster, tmp_path: Path)
     last = failed.value.problems[-1]
     assert last.id == "left-behind"
     assert re.search(r"job kill \d{8}t\d{6}-[0-9a-f]{6}; hdfs dfs -rm -r /user", last.next_step)
+
+
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt(), SystemExit(143)], ids=repr)
+def test_an_interrupt_tells_what_cannot_be_removed(
+    cluster: PretendCluster, tmp_path: Path, interrupt: BaseException
+) -> None:
+    """As its cause: it stays what it is, with its exit code."""
+
+    def down(_request: Request) -> Reply | None:
+        return Reply(503, b"") if yarn.closed else None
+
+    cluster.faults.append(down)
+    yarn = FakeYarn(cluster, fails=interrupt)
+    spec, _ = load(JOBS["tensorflow"])
+    with pytest.raises(type(interrupt)) as ended:
+        submit(plan(spec, {}), cluster.site(), lambda _: None, yarn, tmp_path / "agent.tar.gz")
+    assert ended.value is interrupt
+    assert "[left-behind]" in str(ended.value.__cause__)
+
+
+def test_a_window_that_is_closed_meanwhile_leaves_nothing(cluster: PretendCluster, tmp_path: Path) -> None:
+    """What is told while it is removed is told to nobody."""
+    ends, window = os.pipe()
+    console = Console(io.StringIO(), os.fdopen(window, "w"))
+    console.progress("the window is there")
+    os.close(ends)
+    spec, _ = load(JOBS["tensorflow"])
+    door = FakeYarn(cluster, fails=SystemExit(129), under_way=True)
+    with pytest.raises(SystemExit, match="129"):
+        submit(plan(spec, {}), cluster.site(), console.say, door, tmp_path / "agent.tar.gz")
+    assert [app["state"] for app in cluster.apps] == ["KILLED"]
+    assert [path for path in cluster.files if "/jobs/" in path] == []
+    console.stderr.close()
 
 
 def test_a_program_keeps_its_own_signal_handlers(cluster: PretendCluster, tmp_path: Path) -> None:

@@ -132,8 +132,7 @@ class Console:
     def say(self, text: str) -> None:
         """Write a line of talk to stderr."""
         self.erase()
-        self.stderr.write(self.err_ink.talk(text) + "\n")
-        self.stderr.flush()
+        self._talk(self.err_ink.talk(text) + "\n")
 
     def progress(self, text: str) -> None:
         """Show how far something is: one line that is replaced on a terminal, now and then a line in a pipe."""
@@ -143,11 +142,10 @@ class Console:
         self._last_progress, self._progress_at = text, now
         if self.live:
             self.erase()
-            self.stderr.write(text[: self.size().columns - 1])
+            self._talk(text[: self.size().columns - 1])
             self._drawn = True
         else:
-            self.stderr.write(text + "\n")
-        self.stderr.flush()
+            self._talk(text + "\n")
 
     def draw(self, lines: Sequence[str]) -> None:
         """Show lines below everything else on the terminal, in place of those that were drawn last.
@@ -164,8 +162,7 @@ class Console:
         # than we do is cut by it instead of being wrapped.
         rest = f"\x1b[{len(lines)}A\r\x1b[?7h"
         before, self._drawn = (_ERASE if self._drawn else "\r"), True  # also for a signal that comes before the end
-        self.stderr.write(before + "\x1b[0m\x1b[?7l\n" + "\n".join(lines) + rest)
-        self.stderr.flush()
+        self._talk(before + "\x1b[0m\x1b[?7l\n" + "\n".join(lines) + rest)
         self._drawn = True  # and when we were stopped in between, and go on
 
     def erase(self) -> None:
@@ -175,8 +172,8 @@ class Console:
         self._drawn = False
         try:
             os.write(self.stderr.fileno(), _ERASE.encode())
-        except (OSError, ValueError):
-            self.stderr.write(_ERASE)
+        except (OSError, ValueError):  # no file, or no terminal any more
+            self._talk(_ERASE)
 
     def size(self) -> os.terminal_size:
         """Return columns and rows of stderr's terminal, 80 x 24 when it does not say."""
@@ -185,6 +182,15 @@ class Console:
             if size.columns and size.lines:
                 return size
         return os.terminal_size((80, 24))
+
+    def _talk(self, text: str) -> None:
+        """Write to stderr; where nobody can hear it any more, what is being done goes on in silence."""
+        try:
+            self.stderr.write(text)
+            self.stderr.flush()
+        except OSError:
+            self.live = False
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stderr.fileno())  # what is left in the buffer, too
 
     def error(self, error: SubmitterError) -> None:
         """Write every problem of an error to stderr."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
+import signal
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -65,6 +67,7 @@ def _submit_and_follow(
         return submit_to(site, spec, files, planned, controls, console)
 
 
+@one_interrupt()
 def submit_to(
     site: Site,
     spec: JobSpec,
@@ -105,8 +108,10 @@ def submit_to(
 
     try:
         submitted = submit(planned, site, console.progress, door, rerun_of=rerun_of)
-    except KeyboardInterrupt as interrupt:
-        console.say(f"interrupted before the job was submitted. {str(interrupt) or 'Nothing is left of it.'}")
+    except (KeyboardInterrupt, SystemExit) as interrupt:
+        console.say(f"interrupted before the job was submitted. {interrupt.__cause__ or 'Nothing is left of it.'}")
+        if isinstance(interrupt, SystemExit):
+            raise
         return DETACHED
     job = Job(site, submitted.id, submitted.application_id, submitted.job)
     return leave_or_follow(job, controls, console)
@@ -141,38 +146,44 @@ def _table(checked: Checked, ink: Ink) -> str:
     return "\n".join(aligned(tuple(map(Column, ("", "QUESTION", "ASKED", "AVAILABLE"))), rows, ink))
 
 
+@one_interrupt()
 def leave_or_follow(job: Job, controls: Controls, console: Console) -> int:
     """Tell of a submitted job and follow it, unless it is to be left alone."""
     option = job.site.option
     come_back = f"job show {job.id}{option}, job logs {job.id} -f{option}, job kill {job.id}{option}"
-    with one_interrupt():
-        try:
-            if not controls.detach:
-                return _follow(job, controls, console)
-            if controls.json:
-                console.out_json({"schema": 1, "id": job.id, "application_id": job.application_id})
-            else:
-                console.out(job.application_id)
-        except KeyboardInterrupt:
-            _leave(job, controls, console, come_back)
-            return DETACHED
-        except SystemExit:
-            with contextlib.suppress(OSError):  # with SIGHUP the terminal has gone
-                _leave(job, controls, console, come_back)
+    try:
+        if not controls.detach:
+            return _follow(job, controls, console)
+        if controls.json:
+            console.out_json({"schema": 1, "id": job.id, "application_id": job.application_id})
+        else:
+            console.out(job.application_id)
+    except KeyboardInterrupt:
+        _leave(job, controls, console, come_back)
+        return DETACHED
+    except SystemExit:
+        _leave(job, controls, console, come_back)
+        raise
+    except OSError as error:
+        if error.errno not in (errno.EIO, errno.EPIPE):
             raise
-        except SubmitterError:
-            console.say(f"lost sight of the job, it may go on; come back with: {come_back}")
+        _leave(job, controls, console, come_back)
+        if error.errno == errno.EPIPE:  # who reads our output has enough
             raise
+        raise SystemExit(128 + signal.SIGHUP) from None  # the terminal has gone, and its signal comes later
+    except SubmitterError:
+        console.say(f"lost sight of the job, it may go on; come back with: {come_back}")
+        raise
     return 0
 
 
 def _leave(job: Job, controls: Controls, console: Console, come_back: str) -> None:
-    """Do what a signal asks for: it changes nothing for the job, unless it shall."""
+    """Do what the end of a client asks for: it changes nothing for the job, unless it shall."""
+    said = f"detached, the job goes on; come back with: {come_back}"
     if controls.kill_on_exit:
         job.kill("its client was interrupted, and --kill_on_exit was given")
-        console.say(f"interrupted; the job is told to end. See: job show {job.id}{job.site.option}")
-    else:
-        console.say(f"detached, the job goes on; come back with: {come_back}")
+        said = f"interrupted; the job is told to end. See: job show {job.id}{job.site.option}"
+    console.say(said)
 
 
 def _follow(job: Job, controls: Controls, console: Console) -> int:
