@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import configuration, given, settings
+from hypothesis import HealthCheck, configuration, given, settings
 from hypothesis import strategies as st
 from language_world import in_yaml
 
@@ -25,7 +25,10 @@ from yarn_submitter.yamlfile import read_yaml
 
 pytestmark = pytest.mark.thorough
 configuration.set_hypothesis_home_dir(os.devnull)  # it remembers nothing
-settings.register_profile("repeatable", derandomize=True, deadline=None, database=None, max_examples=200)
+SLOW = [HealthCheck.too_slow]  # a busy machine is none of the language's faults
+settings.register_profile(
+    "repeatable", derandomize=True, deadline=None, database=None, max_examples=200, suppress_health_check=SLOW
+)
 settings.load_profile("repeatable")
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
