@@ -81,7 +81,7 @@ def test_a_client_follows_and_kills(directory):
         "the job was killed by alice@edge: enough",
     )
     for worker in workers:
-        worker.join(5)
+        worker.join(20)
         assert "stop" in worker.orders
     client.close()
 
@@ -99,7 +99,7 @@ def test_an_executor_that_is_killed_is_lost(directory):
     first.connection.request("POST", "/v1/beat", held, {"Authorization": f"Bearer {first.token}"})
     first.close()
     verdict = running.verdict()
-    survivor.join(5)
+    survivor.join(20)
     assert (verdict.exit_code, verdict.origin, verdict.problem) == (76, "yarn", "executor-lost")
     assert verdict.message == "worker:0 on 127.0.0.11 was lost without a word from its executor: Exit code is 137"
     assert survivor.orders[-1] == "stop"
@@ -118,7 +118,7 @@ def test_a_task_is_lost_with_its_node(directory, monkeypatch):
     first.connection.request("POST", "/v1/beat", held, {"Authorization": f"Bearer {first.token}"})
     first.close()
     verdict = running.verdict()
-    survivor.join(5)
+    survivor.join(20)
     assert (verdict.exit_code, verdict.origin, verdict.problem) == (76, "yarn", "executor-lost")
     assert verdict.message.startswith(
         "worker:0 on 127.0.0.11 was lost without a word from its executor: its executor has"
@@ -248,7 +248,7 @@ def test_a_store_that_was_down_is_said_and_gets_the_whole_history(directory):
     running.await_event("TaskStarted")
     running.store.broken = False
     running.kill()
-    executor.join(5)
+    executor.join(20)
     kinds = [type(event).__name__ for event in running.store.events()]
     assert kinds[0] == "AgentStarted"
     assert {"Waiting", "TaskStarted", "JobEnded"} <= set(kinds)

@@ -162,7 +162,7 @@ def test_jobs_come_as_they_end(cluster: PretendCluster) -> None:
 def test_jobs_that_do_not_end_in_time(cluster: PretendCluster) -> None:
     """Those that have are yielded first; the error names the others."""
     jobs = [add(cluster, 1, "FINISHED", GOOD), add(cluster, 2)]
-    results = yarn_submitter.as_completed(jobs, timeout_s=1.0)
+    results = yarn_submitter.as_completed(jobs, timeout_s=3.0)
     assert next(results) == jobs[0]
     with pytest.raises(LimitError, match="wait-timeout") as late:
         next(results)

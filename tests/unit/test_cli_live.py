@@ -186,7 +186,7 @@ def test_a_terminal_that_changes_its_size(life: Life) -> None:
     terminal.shows("worker 2: 2 NEW")
     assert len(picture(terminal)) <= 4
     terminal.resize(90, 30)
-    terminal.shows("worker:1  NEW")
+    terminal.shows("worker:1  NEW", "ps:0")
     assert "\n".join(terminal.lines).count("ps:0") == 1
     assert terminal.sent.count(b"[chief:0] one") == 1
 

@@ -203,7 +203,7 @@ def test_wait_ends_in_time(cluster: PretendCluster, typed: Any) -> None:
     """75 after the timeout, with what has ended told; with --any one end is enough."""
     cluster.add_job(job_plan(), {"1-0": [UP, GOOD]})
     waiting = second_job(cluster, None)
-    code, out, err = typed("wait", JOB, waiting, "--timeout", "1s")
+    code, out, err = typed("wait", JOB, waiting, "--timeout", "3s")
     assert (code, out.count("SUCCEEDED"), "[wait-timeout]" in err) == (75, 1, True)
     assert typed("wait", waiting, JOB, "--any")[0] == 0
     assert typed("wait", "nothing")[0] == 64

@@ -121,7 +121,7 @@ def test_a_task_that_waits_for_another_attempt_may_be_sent_home(agent, hdfs, con
 
 def test_a_task_that_waits_for_another_attempt_of_a_silent_agent_leaves(agent, container):
     """Nothing waits for ever."""
-    here = container("exit 7", limits={"silence_s": 1})
+    here = container("exit 7", limits={"silence_s": 3})
     here.start()
     agent.start()
     exit_of(agent, 1)

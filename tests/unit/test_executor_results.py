@@ -104,7 +104,7 @@ def test_a_stop_limits_the_carrying(agent, hdfs, container):
 def test_results_get_a_little_more_time_than_an_agent_that_is_gone(agent, hdfs, container):
     """While the agent is silent they are carried on, for `silence_s`; then the executor leaves as one that lost it."""
     hdfs.standby = 10**9
-    limits = {"silence_s": 1, "upload_s": 600}
+    limits = {"silence_s": 3, "upload_s": 600}
     here = container("echo x >$OUTPUT_DIR/x", checkpoint_path="", limits=limits)
     here.start()
     agent.start()

@@ -253,7 +253,7 @@ def test_no_agent_within_the_deadline_is_a_sentence_and_76(certificates, contain
 
 def test_an_executor_whose_agent_vanishes_kills_its_command(agent, container):
     """After `silence_s` without an answer nothing of the task lives; the executor's log says why."""
-    here = container(command="echo $$; sleep 600", limits={"silence_s": 1})
+    here = container(command="echo $$; sleep 600", limits={"silence_s": 3})
     here.start()
     agent.start()
     beat = agent.told(wire.Beat, lambda beat: beat.pid)

@@ -64,7 +64,7 @@ def test_a_silent_program_is_stopped_and_its_stacks_are_kept(agent, container, p
 
 def test_a_program_that_writes_is_let_be(agent, container):
     """Each line begins the time anew; a program's own end is its own."""
-    here = container("for n in 1 2 3 4; do echo $n; read -t 0.4 <>said; done; exit 3", stall_s=1)
+    here = container("for n in 1 2 3 4; do echo $n; read -t 0.8 <>said; done; exit 3", stall_s=2)
     here.start()
     agent.start()
     exit_ = agent.told(wire.Exit)

@@ -48,7 +48,7 @@ def test_down_ends_what_nobody_remembers(daemon, remembered):
         save_state(state("one"))
     mine, other = daemon("one", "-Dyarn.submitter.sandbox.id=an-earlier-one"), daemon("one-more")
     assert Sandbox("one").down() is True
-    assert mine.wait(5) == -15
+    assert mine.wait(20) == -15
     assert other.poll() is None
     assert Sandbox("one").down() is False
 

@@ -82,7 +82,7 @@ def test_who_does_not_hear_term_is_killed(started):
     (process,) = with_argument("-Dmark=2")
     assert process.pid == popen.pid
     end([process], "-Dmark=2", 0.05)
-    assert popen.wait(5) == -9
+    assert popen.wait(20) == -9
 
 
 @linux_only
@@ -91,7 +91,7 @@ def test_containers_are_found_by_their_environment(started):
     mine, other = started(**{CONTAINER_MARK: "id-1"}), started(**{CONTAINER_MARK: "id-12"})
     assert marked_pids("id-1") == [mine.pid]
     assert end_marked("id-1", 1) == 1
-    assert mine.wait(5) == -15
+    assert mine.wait(20) == -15
     assert other.poll() is None
 
 
