@@ -120,11 +120,15 @@ def test_no_budget_is_named_that_was_never_given():
     for which, exit_ in (
         (job(RESTART_TASK), exited("worker:1")),
         (job(FATAL, max_restarts=1), exited("worker:1")),
+        (job(RESTART_TASK, FATAL), exited("worker:1", 137, **LOST)),
         (job(RESTART_TASK, max_restarts=1), exited("worker:1", 137, witness="yarn", problem="memory-exceeded")),
     ):
-        now = dataclasses.replace(after(running(which), exit_), restarts=which.max_restarts)
+        now = dataclasses.replace(
+            after(running(which), exit_), restarts=which.max_restarts, free_restarts=FREE_RESTARTS
+        )
         ((stop,), _) = step(which, now)
         assert "used up" not in stop.verdict.message
+        assert "disturbed" not in stop.verdict.message
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from am.contract.events import (
     AgentStarted,
     Event,
     GangComplete,
+    GangProbing,
     JobEnded,
     JobStopping,
     TaskExited,
@@ -54,6 +55,14 @@ def run(cluster: PretendCluster, events: list[Event], *, json: bool = False, onl
     job = find_job(cluster.site(), JOB)
     code = Follower(job, Console(out, err), shows, json=json, only_output=only_output).run()
     return code, out.getvalue().splitlines(), err.getvalue().splitlines()
+
+
+def test_tasks_that_try_to_reach_one_another(cluster: PretendCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits sees what for."""
+    shown: list[str] = []
+    monkeypatch.setattr(Console, "progress", lambda _, text: shown.append(text))
+    run(cluster, [STARTED, up(cluster, "chief:0"), GangProbing(2.5, {}), GANG, GOOD])
+    assert "the tasks are up and try to reach one another" in shown
 
 
 def test_a_whole_job(cluster: PretendCluster) -> None:

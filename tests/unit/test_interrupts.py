@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import errno
+import functools
+import importlib
 import io
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,10 +19,12 @@ from client_fakes import APP, JOB, PretendCluster
 from pseudoterminal import Terminal
 
 from yarn_submitter.cli.console import Console
-from yarn_submitter.cli.run import leave_or_follow
+from yarn_submitter.cli.run import leave_or_follow, run
+from yarn_submitter.errors import Problem, StagingError
 from yarn_submitter.interrupts import one_interrupt
 from yarn_submitter.job import find_job
 from yarn_submitter.load import Controls
+from yarn_submitter.yarn import SkeinYarn
 
 # Follows a job as `job run --kill_on_exit` does.
 FOLLOW = """
@@ -32,6 +36,8 @@ from yarn_submitter.load import Controls
 from yarn_submitter.site import open_site
 leave_or_follow(find_job(open_site(""), sys.argv[1]), Controls(kill_on_exit=True), Console(sys.stdout, sys.stderr))
 """
+RUN = ["--name", "fit", "--framework", "generic", "--input_path", "", "--num_workers", "1"]
+RUN += ["--worker_resources", "memory=1G", "--worker_launch_cmd", "true"]
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
@@ -74,6 +80,59 @@ def test_who_ignores_a_signal_goes_on() -> None:
     assert went_on
 
 
+def test_signals_are_the_main_threads() -> None:
+    """A job may be submitted in any thread."""
+    ran: list[bool] = []
+
+    def body() -> None:
+        with one_interrupt():
+            ran.append(signal.getsignal(signal.SIGTERM) == signal.SIG_DFL)
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    thread.join(20)
+    assert ran == [True]
+
+
+LEFT = StagingError(Problem("left-behind", "Something may be left.", "", "job kill x"))
+
+
+@pytest.mark.parametrize(("kind", "code"), [(KeyboardInterrupt, 130), (functools.partial(SystemExit, 143), 143)])
+@pytest.mark.parametrize(("cause", "said"), [(None, "Nothing is left of it."), (LEFT, "left. [left-behind]")])
+def test_a_submission_that_is_interrupted_tells_what_is_left(
+    cluster: PretendCluster,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: Callable[[], BaseException],
+    code: int,
+    cause: Exception | None,
+    said: str,
+) -> None:
+    """Its exit code is the signal's."""
+
+    def submit(_plan: object, _site: object, _tell: object, door: SkeinYarn, **_: object) -> None:
+        door.close()
+        raise kind() from cause
+
+    monkeypatch.setattr(importlib.import_module("yarn_submitter.submit"), "submit", submit)  # a function has its name
+    console = Console(io.StringIO(), io.StringIO())
+    try:
+        ended = run([*RUN, "--force"], console)
+    except SystemExit as left:
+        ended = int(str(left.code))
+    assert ended == code
+    assert said in console.stderr.getvalue()  # type: ignore[attr-defined]
+
+
+def test_a_signal_while_the_job_is_checked_leaves_nothing(
+    cluster: PretendCluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The process that waits to submit ends in good order."""
+    monkeypatch.setattr("yarn_submitter.check.check", lambda *_: signal.raise_signal(signal.SIGTERM))
+    with pytest.raises(SystemExit, match="143"):
+        run(RUN, Console(io.StringIO(), io.StringIO()))
+    assert list(tmp_path.rglob("driver-*")) == []
+
+
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("kills", [False, True])
 def test_a_signal_leaves_the_job_alone_unless_it_shall_end(
@@ -95,12 +154,12 @@ def test_a_signal_leaves_the_job_alone_unless_it_shall_end(
     assert [app for app, _ in cluster.killed] == [APP] * kills
 
 
-@pytest.mark.parametrize("gone", [errno.EIO, errno.EPIPE])
+@pytest.mark.parametrize("gone", [errno.EIO, errno.EPIPE, errno.ENOSPC])
 @pytest.mark.parametrize("kills", [False, True])
 def test_nobody_is_there_to_read(
     cluster: PretendCluster, monkeypatch: pytest.MonkeyPatch, gone: int, kills: bool
 ) -> None:
-    """A terminal that is gone is known by its writes, too; who reads a pipe may have enough."""
+    """A terminal that is gone is known by its writes, too; who reads a pipe may have enough, a disk may be full."""
     cluster.add_app("RUNNING")
     cluster.add_job()
 
@@ -109,9 +168,10 @@ def test_nobody_is_there_to_read(
 
     monkeypatch.setattr("yarn_submitter.cli.follow.Follower.run", follow)
     console = Console(io.StringIO(), io.StringIO())
-    with pytest.raises((SystemExit, BrokenPipeError)) as ended:
+    with pytest.raises((SystemExit, OSError)) as ended:
         leave_or_follow(find_job(cluster.site(), JOB), Controls(kill_on_exit=kills), console)
-    assert getattr(ended.value, "code", 0) == (129 if gone == errno.EIO else 0)
+    assert getattr(ended.value, "code", None) == (129 if gone == errno.EIO else None)
+    assert getattr(ended.value, "errno", None) == (None if gone == errno.EIO else gone)
     assert [app for app, _ in cluster.killed] == [APP] * kills
 
 

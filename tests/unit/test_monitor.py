@@ -345,6 +345,7 @@ def test_a_gang_that_is_given_back() -> None:
     """Nobody is up any more; why is what the job waits for, and an attempt that never began is none."""
     view = fold(begin(PLAN), [UP, REGISTERED, PROBING])
     assert (view.probing, view.registered) == (True, 1)
+    assert not apply(view, dataclasses.replace(UP, time=15.0, attempt=2)).probing
     view = apply(view, GangReleased(20.0, 1, "3 of 4 tasks had no container", 40.0))
     assert (view.state, view.registered, view.probing) == (states.GATHERING, 0, False)
     assert view.waiting.startswith(

@@ -189,7 +189,6 @@ class Console:
             self.stderr.write(text)
             self.stderr.flush()
         except OSError:
-            self.live = False
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.stderr.fileno())  # what is left in the buffer, too
 
     def error(self, error: SubmitterError) -> None:

@@ -164,13 +164,11 @@ def leave_or_follow(job: Job, controls: Controls, console: Console) -> int:
     except SystemExit:
         _leave(job, controls, console, come_back)
         raise
-    except OSError as error:
-        if error.errno not in (errno.EIO, errno.EPIPE):
-            raise
+    except OSError as error:  # nobody takes our output any more
         _leave(job, controls, console, come_back)
-        if error.errno == errno.EPIPE:  # who reads our output has enough
-            raise
-        raise SystemExit(128 + signal.SIGHUP) from None  # the terminal has gone, and its signal comes later
+        if error.errno == errno.EIO:  # the terminal has gone, and its signal comes later
+            raise SystemExit(128 + signal.SIGHUP) from None
+        raise
     except SubmitterError:
         console.say(f"lost sight of the job, it may go on; come back with: {come_back}")
         raise
