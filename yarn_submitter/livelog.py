@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 from yarn_submitter.errors import SubmitterError
 from yarn_submitter.nodemanager import NodeManager
@@ -12,7 +12,7 @@ from yarn_submitter.nodemanager import NodeManager
 # The NodeManager's log server can only be asked again and again; output half a second old is live enough to read.
 _PAUSE_S = 0.4
 _FAILURES_TOLD = 5
-_DRAIN_S = 5.0
+DRAIN_S = 5.0
 Tail = tuple[threading.Thread, threading.Event]  # one that runs follow_output, and what ends it
 
 
@@ -48,9 +48,12 @@ class LogTail:
             piece = self._nodes.read_log(*self._where, last_bytes=2 * (piece.total - self.read_bytes))
         if piece is None:
             return []
-        fresh = piece.data[max(0, self.read_bytes - piece.start) :]
-        self.read_bytes = piece.start + len(piece.data)
-        *whole, self._partial = (self._partial + fresh).split(b"\n")
+        return self.take(piece.data[max(0, self.read_bytes - piece.start) :])
+
+    def take(self, data: bytes) -> list[str]:
+        """Return the lines that the file's next bytes complete."""
+        self.read_bytes += len(data)
+        *whole, self._partial = (self._partial + data).split(b"\n")
         return [line.decode(errors="replace") for line in whole]
 
     def rest(self) -> list[str]:
@@ -67,10 +70,12 @@ def follow_output(
     emit: Callable[[str], None],
     note: Callable[[str], None] = lambda _sentence: None,
     attempt: int = 1,
+    stored: Callable[[], Mapping[str, bytes]] = dict,
 ) -> None:
     """Emit an attempt's output line by line until `ended` is set and all that was written until then has been emitted.
 
-    `note` is told, once, why nothing can be read for a while.
+    `note` is told, once, why nothing can be read for a while. When the node has given the files up before they were
+    read to their end, `stored` is asked for them, whole.
     """
     failures = 0
     tails = {name: LogTail(nodes, node_http, container_id, name) for name in files_of(attempt)}
@@ -82,6 +87,9 @@ def follow_output(
             for name, tail in tails.items():
                 for line in tail.lines(sizes.get(name, 0)):
                     emit(line)
+            there = files is not None and all(tail.read_bytes >= sizes.get(name, 0) for name, tail in tails.items())
+            if last_round and not there:
+                _emit_stored(stored(), tails, emit)
             failures = 0
         except SubmitterError as error:  # the node may be gone or busy; the task itself may go on
             failures += 1
@@ -95,7 +103,13 @@ def follow_output(
             emit(line)
 
 
-def drain(tails: Collection[Tail], within_s: float = _DRAIN_S) -> None:
+def _emit_stored(contents: Mapping[str, bytes], tails: Mapping[str, LogTail], emit: Callable[[str], None]) -> None:
+    for name, tail in tails.items():
+        for line in tail.take(contents.get(name, b"")[tail.read_bytes :]):
+            emit(line)
+
+
+def drain(tails: Collection[Tail], within_s: float = DRAIN_S) -> None:
     """Let every tail emit what has been written until now and end; nodes that do not answer are not waited for.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import queue
 import threading
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from yarn_submitter.errors import Problem, UsageError
 from yarn_submitter.livelog import Tail, drain, follow_output
 from yarn_submitter.monitor import JobView, TaskView
 from yarn_submitter.nodemanager import NodeManager
-from yarn_submitter.tasklogs import AGENT, read, sources
+from yarn_submitter.tasklogs import AGENT, read, sources, stored_output
 
 if TYPE_CHECKING:
     from yarn_submitter.job import Job
@@ -77,6 +78,7 @@ class _Tails:
     """One thread for each attempt whose output is wanted, from its start to its end."""
 
     def __init__(self, job: Job, wish: str, said: queue.SimpleQueue[LogLine | JobView | Exception]) -> None:
+        self._job = job
         self._nodes = NodeManager(job.site.user)
         self._wish = wish
         self._said = said
@@ -102,9 +104,9 @@ class _Tails:
             self._said.put(LogLine(task.task, line))
 
         where = (self._nodes, task.node_http, task.container_id, ended, emit)
-        attempt = {"attempt": task.attempt}
+        rest = {"attempt": task.attempt, "stored": functools.partial(stored_output, self._job, task)}
         name = f"output of {task.task}"
-        thread = threading.Thread(target=follow_output, args=where, kwargs=attempt, name=name, daemon=True)
+        thread = threading.Thread(target=follow_output, args=where, kwargs=rest, name=name, daemon=True)
         thread.start()
         self._running[task.task, task.attempt] = (thread, ended)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from yarn_submitter.errors import LimitError, Problem, SubmitterError
 from yarn_submitter.job import Job
 from yarn_submitter.livelog import files_of
+from yarn_submitter.monitor import TaskView
 from yarn_submitter.nodemanager import NodeManager
 from yarn_submitter.rest import App
 from yarn_submitter.tfile import StoreFile, aggregated, read_container_logs
@@ -40,13 +41,13 @@ def sources(job: Job) -> list[Source]:
     Of the agent each ApplicationMaster counts as an attempt.
     """
     view, _ = job.view()
-    found = [
-        Source(one.task, one.container_id, one.node_http, files_of(one.attempt), one.attempt, one.host)
-        for task in view.tasks.values()
-        for one in task.attempts
-        if one.container_id
-    ]
+    found = [source_of(one) for task in view.tasks.values() for one in task.attempts if one.container_id]
     return [*found, *_agents(job, view.app)]
+
+
+def source_of(one: TaskView) -> Source:
+    """Return where the logs of one attempt are."""
+    return Source(one.task, one.container_id, one.node_http, files_of(one.attempt), one.attempt, one.host)
 
 
 def _agents(job: Job, app: App | None) -> list[Source]:
@@ -72,7 +73,7 @@ def read(job: Job, source: Source) -> Iterator[tuple[str, str]]:
     """
     contents = _from_node(job, source)
     if contents is None:
-        contents = _from_store(job, source)
+        contents = stored(job, source)
     for name in source.files:
         if name in contents:
             yield name, contents[name].decode(errors="replace")
@@ -95,8 +96,21 @@ def _from_node(job: Job, source: Source) -> dict[str, bytes] | None:
     return {name: piece.data for name, piece in slices.items() if piece is not None}
 
 
-def _from_store(job: Job, source: Source) -> dict[str, bytes]:
-    """Return the logs from the aggregated files, waiting while YARN still writes them."""
+def stored_output(job: Job, one: TaskView) -> dict[str, bytes]:
+    """Return what an attempt's command has written, from the aggregated files; nothing of one that never began.
+
+    Raises:
+        LimitError: YARN does not come to an end with them within a deadline.
+    """
+    return stored(job, source_of(one)) if one.started_s else {}
+
+
+def stored(job: Job, source: Source) -> dict[str, bytes]:
+    """Return the logs from the aggregated files, waiting while YARN still writes them.
+
+    Raises:
+        LimitError: It does not come to an end within a deadline.
+    """
     site, end, pause = job.site, time.monotonic() + _AGGREGATION_S, threading.Event()
     while True:
         files = aggregated(site.conf, site.store, job.plan.user, job.application_id)

@@ -1,4 +1,4 @@
-"""What is halted (SIGSTOP) and not killed: a program, the agent. It keeps its connections, and is silent."""
+"""What is halted (SIGSTOP) and not killed: a program, the agent, the client. It keeps its connections, and is silent."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from cluster.leftovers import container_processes
+from cluster.leftovers import container_processes, site_of
 from cluster.test_restarts import attempts, workers
 from cluster.typing_jobs import Running, Typist, until
 
@@ -99,6 +99,22 @@ def test_an_agent_that_is_halted(typist: Typist, sandbox: SandboxInfo, tmp_path:
     assert sorted(starts.read_text().split()) == ["i1", "i2", "p"]
     assert attempts(typist, "impatient") == {"w:0": [(1, "FAILED"), (2, "SUCCEEDED")]}
     assert attempts(typist, "patient") == {"w:0": [(1, "SUCCEEDED")]}
+
+
+def test_a_client_that_is_halted(typist: Typist, sandbox: SandboxInfo, tmp_path: Path) -> None:
+    """Woken long after the job's end it still shows all that was written: it finds it where YARN has brought it."""
+    may_end = tmp_path / "may-end"
+    command = f"echo up; until [ -e {may_end} ]; do sleep 0.1; done; seq 1000; printf last; exit 3"
+    running = typist.start(*workers("sleepy", command, count=1))
+    application_id, _ = up(running)
+    manager = site_of(sandbox).resource_manager
+    with halted(running.process.pid):
+        may_end.touch()
+        until("its logs are aggregated", lambda: manager.get_app(application_id).log_aggregation == "SUCCEEDED", 60)
+    ended = running.end(30)
+    assert ended.code == 3, ended.err
+    output = [line for line in ended.out.splitlines() if line.startswith("[w:0] ")]
+    assert output == ["[w:0] up", *(f"[w:0] {number}" for number in range(1, 1001)), "[w:0] last"]
 
 
 def test_a_job_whose_agent_is_halted_is_killed(typist: Typist, sandbox: SandboxInfo) -> None:

@@ -123,23 +123,15 @@ def test_no_budget_is_named_that_was_never_given():
         (job(RESTART_TASK, FATAL), exited("worker:1", 137, **LOST)),
         (job(RESTART_TASK, max_restarts=1), exited("worker:1", 137, witness="yarn", problem="memory-exceeded")),
     ):
-        now = dataclasses.replace(
-            after(running(which), exit_), restarts=which.max_restarts, free_restarts=FREE_RESTARTS
-        )
-        ((stop,), _) = step(which, now)
-        assert "used up" not in stop.verdict.message
-        assert "disturbed" not in stop.verdict.message
+        spent = {"restarts": which.max_restarts, "free_restarts": FREE_RESTARTS}
+        ((stop,), _) = step(which, dataclasses.replace(after(running(which), exit_), **spent))
+        assert not any(said in stop.verdict.message for said in ("used up", "disturbed"))
 
 
 @pytest.mark.parametrize(
     ("counter", "limit", "exit_", "said"),
     [
-        (
-            "free_restarts",
-            FREE_RESTARTS,
-            exited("worker:1", 137, **LOST),
-            "the cluster has disturbed the job 100 times",
-        ),
+        ("free_restarts", FREE_RESTARTS, exited("worker:1", 137, **LOST), "cluster has disturbed the job 100 times"),
         ("meetings", RENDEZVOUS_TRIES, exited("worker:1", problem="address-in-use"), "tasks have met 5 times"),
     ],
 )

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from client_fakes import APP, JOB, USER, PretendCluster, job_plan
+from httpstandin import Reply
 
 from am.contract import states
 from am.contract.events import (
@@ -27,6 +30,10 @@ from am.contract.job import staging_dir
 from yarn_submitter.cli.console import Console
 from yarn_submitter.cli.follow import Follower, end_lines
 from yarn_submitter.job import find_job
+from yarn_submitter.livelog import drain
+from yarn_submitter.tfile import read_container_logs
+
+RECORDED_TFILE = Path(__file__).parent / "data" / "rest-3.5.0" / "tfile-none.bin"
 
 STARTED = AgentStarted(1.0, 1, "nm", 20001, APP)
 GANG = GangComplete(3.0, {})
@@ -55,6 +62,29 @@ def run(cluster: PretendCluster, events: list[Event], *, json: bool = False, onl
     job = find_job(cluster.site(), JOB)
     code = Follower(job, Console(out, err), shows, json=json, only_output=only_output).run()
     return code, out.getvalue().splitlines(), err.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("began", [True, False])
+def test_the_end_of_the_output_may_be_aggregated_already(cluster: PretendCluster, began: bool) -> None:
+    """A client that was halted finds it where YARN has put it; what never began has written nothing."""
+    container, _, _ = next(read_container_logs(RECORDED_TFILE.read_bytes()))
+    cluster.put(f"/tmp/logs/{USER}/bucket-logs-tfile/0001/{APP}/nm_1", RECORDED_TFILE.read_bytes())  # noqa: S108
+    here = TaskRegistered(2.0, "chief:0", 1, container, "nm", cluster.server.address, "http://nm/")
+    events = [STARTED, here, GANG, *[TaskStarted(4.0, "chief:0", 1, 7)] * began]
+    _, out, _ = run(cluster, [*events, TaskExited(20.0, "chief:0", 1, "nm", 0, "executor"), GOOD])
+    assert any(line.startswith("[chief:0] ") for line in out) == began
+
+
+def test_an_end_that_is_not_read_in_time_is_told(cluster: PretendCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The job's end does not wait for a node that is halted, and says what it has not shown."""
+    monkeypatch.setattr("yarn_submitter.cli.follow.drain", lambda tails: drain(tails, 0.1))
+    woken = threading.Event()
+    cluster.faults.append(lambda asked: Reply(503) if "/containers/" in asked.path and woken.wait(20) else None)
+    events = [STARTED, up(cluster, "chief:0"), GANG, TaskStarted(4.0, "chief:0", 1, 7)]
+    _, _, err = run(cluster, [*events, TaskExited(20.0, "chief:0", 1, "nm", 0, "executor"), GOOD])
+    woken.set()
+    (said,) = (line for line in err if "was not read" in line)
+    assert said.startswith("the end of the output of chief:0 was not read in 5 s; all of it: job logs ")
 
 
 def test_tasks_that_try_to_reach_one_another(cluster: PretendCluster, monkeypatch: pytest.MonkeyPatch) -> None:

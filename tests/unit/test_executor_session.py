@@ -260,7 +260,7 @@ def test_an_executor_whose_agent_vanishes_kills_its_command(agent, container):
     agent.vanish()
     assert here.end() == 76
     group_gone([beat.pid])
-    assert "silent for 1 s" in here.log()
+    assert "silent for 3 s" in here.log()
 
 
 def test_a_killed_executor_leaves_nothing_behind(agent, container):

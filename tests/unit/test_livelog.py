@@ -61,6 +61,55 @@ def test_the_last_line_without_newline_is_shown_at_the_end() -> None:
     assert shown == ["whole", "half"]
 
 
+class ForgetfulNode(GrowingNode):
+    """A NodeManager that gives its files up, before they are listed or between that and the reading."""
+
+    def __init__(self, lines: list[str], rounds: int, listed: bool) -> None:
+        super().__init__(lines, 1)
+        self._rounds = rounds
+        self._listed = listed
+
+    def log_files(self, *_where: str) -> list[LogFile] | None:
+        """Return its one file, a few times."""
+        self._rounds -= 1
+        if self._rounds < 0:
+            self.ended.set()
+        return super().log_files() if self._rounds >= 0 or self._listed else None
+
+    def read_log(self, *_where: str, last_bytes: int) -> LogSlice | None:
+        """Return the file's end while it is there."""
+        return super().read_log(last_bytes=last_bytes) if self._rounds >= 0 else None
+
+
+@pytest.mark.parametrize("listed", [False, True])
+@pytest.mark.parametrize("rounds", [0, 4])
+def test_what_the_node_has_given_up_comes_from_the_store(
+    monkeypatch: pytest.MonkeyPatch, rounds: int, listed: bool
+) -> None:
+    """A follower that was too slow, or came too late, shows each line once all the same."""
+    monkeypatch.setattr("yarn_submitter.livelog._PAUSE_S", 0.01)
+    lines = [f"line {number}" for number in range(60)]
+    node, shown, asked = ForgetfulNode(lines, rounds, listed), [], []
+
+    def stored() -> dict[str, bytes]:
+        asked.append(len(shown))
+        return {"stdout": node.content + b"half", "prelaunch.out": b"not the program's\n"}
+
+    follow_output(node, "node:1", "container_1", node.ended, shown.append, stored=stored)
+    assert shown == [*lines, "half"]
+    assert len(asked) == 1
+    assert (asked[0] > 0) == (rounds > 0)
+
+
+def test_the_store_is_not_asked_for_what_the_node_has() -> None:
+    """It would have to be waited for."""
+    node, shown = GrowingNode(["whole"], 1), []
+    node.written = len(node.content) - 1
+    node.log_files()
+    follow_output(node, "", "", node.ended, shown.append, stored=lambda: pytest.fail("asked"))
+    assert shown == ["whole"]
+
+
 class SilentNode(GrowingNode):
     """A NodeManager that answers nothing, until it has been asked for long enough."""
 

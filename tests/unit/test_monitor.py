@@ -336,8 +336,8 @@ def test_a_second_agent_finds_no_container() -> None:
 def test_a_second_agent_repeats_the_end() -> None:
     """The first verdict counts, and a decision that was made stays made."""
     stopping = JobStopping(25.0, "worker:0 failed")
-    view = fold(begin(PLAN), [UP, GANG, stopping, dataclasses.replace(UP, time=26.0, attempt=2)])
-    assert view.state == states.STOPPING
+    view = fold(begin(PLAN), [UP, PROBING, stopping, dataclasses.replace(UP, time=26.0, attempt=2)])
+    assert (view.state, view.probing) == (states.STOPPING, False)
     assert fold(view, [BAD, dataclasses.replace(UP, time=40.0, attempt=2), GOOD]).verdict == BAD
 
 
@@ -345,7 +345,6 @@ def test_a_gang_that_is_given_back() -> None:
     """Nobody is up any more; why is what the job waits for, and an attempt that never began is none."""
     view = fold(begin(PLAN), [UP, REGISTERED, PROBING])
     assert (view.probing, view.registered) == (True, 1)
-    assert not apply(view, dataclasses.replace(UP, time=15.0, attempt=2)).probing
     view = apply(view, GangReleased(20.0, 1, "3 of 4 tasks had no container", 40.0))
     assert (view.state, view.registered, view.probing) == (states.GATHERING, 0, False)
     assert view.waiting.startswith(

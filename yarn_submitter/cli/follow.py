@@ -6,7 +6,7 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from am.contract import events, states
@@ -17,7 +17,7 @@ from yarn_submitter.cli.eventwords import words
 from yarn_submitter.errors import SubmitterError
 from yarn_submitter.feed import AppSeen, Item, MasterLost
 from yarn_submitter.job import Job
-from yarn_submitter.livelog import Tail, drain, follow_output
+from yarn_submitter.livelog import DRAIN_S, Tail, drain, follow_output
 from yarn_submitter.monitor import JobView, TaskView, apply, begin
 from yarn_submitter.nodemanager import NodeManager
 from yarn_submitter.stage import missing, stage
@@ -284,8 +284,14 @@ class Follower:
             text = f"the output of {task.task} cannot be shown now ({sentence.rstrip('.')})"
             self._arrivals.put(_Talk(text))
 
+        def stored() -> Mapping[str, bytes]:
+            from yarn_submitter.tasklogs import stored_output  # hardly ever
+
+            return stored_output(self._job, task)
+
         where = (nodes, task.node_http, task.container_id)
-        thread = threading.Thread(target=follow_output, args=(*where, ended, emit, note, task.attempt), daemon=True)
+        args = (*where, ended, emit, note, task.attempt, stored)
+        thread = threading.Thread(target=follow_output, args=args, daemon=True)
         thread.start()
         self._tails[task.task, task.attempt] = (thread, ended)
 
@@ -294,6 +300,11 @@ class Follower:
         drain(self._tails.values())
         while not self._arrivals.empty():
             self._output(self._arrivals.get())
+        late = [task for (task, _), (thread, _) in self._tails.items() if thread.is_alive()]
+        if late:
+            tasks = ", ".join(late[:3]) + (f" and {len(late) - 3} others" if len(late) > 3 else "")
+            again = f"job logs {self._job.id} {late[0]}{self._job.site.option}"
+            self._console.say(f"the end of the output of {tasks} was not read in {DRAIN_S:g} s; all of it: {again}")
 
     def _finish(self, verdict: JobEnded) -> int:
         for task, upload in self._view.uploads.items():
