@@ -114,7 +114,7 @@ class Terminal:
     def hang_up(self) -> None:
         """Close the window: the kernel tells the shell and its program."""
         os.close(self._ours)
-        self._shell.wait()
+        self._shell.wait(20)
 
     def close(self) -> None:
         """Let the shell and its program be gone."""

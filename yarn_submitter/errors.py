@@ -5,6 +5,7 @@
     |-- UnreachableError   69   the cluster does not answer
     |-- InternalError      70   our own bug
     |-- StagingError       73   files could not be brought to the cluster's store, or packed
+    |-- OutputError        74   what was to be printed could not be written
     |-- LimitError         75   a limit or a deadline was reached
     |-- LostError          76   the cluster lost agent, node or container without saying why
     |-- DeniedError        77   the cluster refused for want of a right
@@ -77,6 +78,12 @@ class StagingError(SubmitterError):
     """Packing, uploading or downloading files failed."""
 
     exit_code = codes.STAGING
+
+
+class OutputError(SubmitterError):
+    """Stdout takes no more."""
+
+    exit_code = codes.OUTPUT
 
 
 class LimitError(SubmitterError):

@@ -7,6 +7,8 @@ import signal
 import threading
 from collections.abc import Iterator
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 @contextlib.contextmanager
 def one_interrupt() -> Iterator[None]:
@@ -41,4 +43,18 @@ def one_interrupt() -> Iterator[None]:
         yield
     finally:
         for number, handler in ours.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let no Ctrl-C, SIGTERM or SIGHUP break off the body, which is short and shall come to its end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
             signal.signal(number, handler)

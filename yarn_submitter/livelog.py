@@ -87,8 +87,8 @@ def follow_output(
             for name, tail in tails.items():
                 for line in tail.lines(sizes.get(name, 0)):
                     emit(line)
-            there = files is not None and all(tail.read_bytes >= sizes.get(name, 0) for name, tail in tails.items())
-            if last_round and not there:
+            whole = all(name in sizes and tail.read_bytes >= sizes[name] for name, tail in tails.items())
+            if last_round and not whole:
                 _emit_stored(stored(), tails, emit)
             failures = 0
         except SubmitterError as error:  # the node may be gone or busy; the task itself may go on

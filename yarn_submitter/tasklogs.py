@@ -114,13 +114,14 @@ def stored(job: Job, source: Source) -> dict[str, bytes]:
     site, end, pause = job.site, time.monotonic() + _AGGREGATION_S, threading.Event()
     while True:
         files = aggregated(site.conf, site.store, job.plan.user, job.application_id)
-        contents: dict[str, bytes] = {}
+        pieces: dict[str, list[bytes]] = {}
         for file in (file for file in files if not file.path.endswith(".tmp")):
             for _, name, piece in read_container_logs(StoreFile(site.store, file), source.container_id):
-                contents[name] = contents.get(name, b"") + piece
+                pieces.setdefault(name, []).append(piece)
+        contents = {name: b"".join(pieces[name]) for name in pieces if name in source.files}
         app = site.resource_manager.get_app(job.application_id)
         settled = app is None or app.log_aggregation in ("DISABLED", "SUCCEEDED", "FAILED", "TIME_OUT")
-        if contents or settled:
+        if pieces or settled:
             return contents
         if time.monotonic() > end:
             raise LimitError(

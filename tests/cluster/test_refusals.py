@@ -283,12 +283,12 @@ def test_an_interrupted_submission_leaves_nothing(
 def test_a_window_that_is_closed_leaves_nothing(
     typist: Typist, sandbox: SandboxInfo, tmp_path: Path, moment: str
 ) -> None:
-    """While a job is submitted: nothing can be said any more, and all that was begun is removed."""
+    """While a job is submitted: nothing can be said any more, and all that was begun is removed, or the job ended."""
     large = tmp_path / "large.bin"
     with large.open("wb") as file:
         file.truncate((400 if moment == "sending" else 1) << 20)  # it shall last until the window is closed
     window, theirs = pty.openpty()
-    words = typist.generic("closed", "--localization", f"{large}:./large", a="sleep 300")
+    words = typist.generic("closed", "--localization", f"{large}:./large", "--kill_on_exit", a="sleep 300")
     streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
     process = subprocess.Popen([JOB, *words], env={**typist.environment, "TERM": "xterm"}, cwd=tmp_path, **streams)
     os.close(theirs)

@@ -81,8 +81,10 @@ def test_an_end_that_is_not_read_in_time_is_told(cluster: PretendCluster, monkey
     woken = threading.Event()
     cluster.faults.append(lambda asked: Reply(503) if "/containers/" in asked.path and woken.wait(20) else None)
     events = [STARTED, up(cluster, "chief:0"), GANG, TaskStarted(4.0, "chief:0", 1, 7)]
-    _, _, err = run(cluster, [*events, TaskExited(20.0, "chief:0", 1, "nm", 0, "executor"), GOOD])
-    woken.set()
+    try:
+        _, _, err = run(cluster, [*events, TaskExited(20.0, "chief:0", 1, "nm", 0, "executor"), GOOD])
+    finally:
+        woken.set()
     (said,) = (line for line in err if "was not read" in line)
     assert said.startswith("the end of the output of chief:0 was not read in 5 s; all of it: job logs ")
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import functools
 import importlib
 import io
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -15,27 +15,40 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from client_fakes import APP, JOB, PretendCluster
+from client_fakes import APP, JOB, PretendCluster, job_plan
+from httpstandin import Reply, Request
 from pseudoterminal import Terminal
 
+from am.contract import states
+from am.contract.events import AgentStarted, JobEnded
 from yarn_submitter.cli.console import Console
 from yarn_submitter.cli.run import leave_or_follow, run
 from yarn_submitter.errors import Problem, StagingError
 from yarn_submitter.interrupts import one_interrupt
-from yarn_submitter.job import find_job
+from yarn_submitter.job import Job, find_job
 from yarn_submitter.load import Controls
 from yarn_submitter.yarn import SkeinYarn
 
-# Follows a job as `job run --kill_on_exit` does.
+# Follows a job as `job run` does.
 FOLLOW = """
 import sys
 from yarn_submitter.cli.console import Console
 from yarn_submitter.cli.run import leave_or_follow
+from yarn_submitter.errors import SubmitterError
 from yarn_submitter.job import find_job
 from yarn_submitter.load import Controls
 from yarn_submitter.site import open_site
-leave_or_follow(find_job(open_site(""), sys.argv[1]), Controls(kill_on_exit=True), Console(sys.stdout, sys.stderr))
+console = Console(sys.stdout, sys.stderr)
+try:
+    controls = Controls(detach="--detach" in sys.argv, kill_on_exit="--kill_on_exit" in sys.argv)
+    sys.exit(leave_or_follow(find_job(open_site(""), sys.argv[1]), controls, console))
+except SubmitterError as error:
+    console.error(error)
+    sys.exit(error.exit_code)
 """
+STARTED = AgentStarted(1.0, 1, "nm", 20001, APP)
+GOOD = JobEnded(30.0, states.SUCCEEDED, 0, "task", "", "all is well")
+BAD = JobEnded(30.0, states.FAILED, 3, "task", "task-failed", "worker:1 exited with code 3", "worker:1", "nm2", "a\nb")
 RUN = ["--name", "fit", "--framework", "generic", "--input_path", "", "--num_workers", "1"]
 RUN += ["--worker_resources", "memory=1G", "--worker_launch_cmd", "true"]
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
@@ -154,25 +167,81 @@ def test_a_signal_leaves_the_job_alone_unless_it_shall_end(
     assert [app for app, _ in cluster.killed] == [APP] * kills
 
 
-@pytest.mark.parametrize("gone", [errno.EIO, errno.EPIPE, errno.ENOSPC])
+class Disturbed(Job):
+    """A job that is told to end in the moment in which the terminal's signal comes."""
+
+    def kill(self, reason: str = "", *, by_yarn: bool = False) -> str:
+        """Hear the signal first."""
+        signal.raise_signal(signal.SIGHUP)
+        return super().kill(reason, by_yarn=by_yarn)
+
+
 @pytest.mark.parametrize("kills", [False, True])
-def test_nobody_is_there_to_read(
-    cluster: PretendCluster, monkeypatch: pytest.MonkeyPatch, gone: int, kills: bool
-) -> None:
-    """A terminal that is gone is known by its writes, too; who reads a pipe may have enough, a disk may be full."""
+def test_who_reads_has_enough(cluster: PretendCluster, kills: bool) -> None:
+    """The client ends as other programs do, and says what it does with the job; no signal breaks that off."""
     cluster.add_app("RUNNING")
     cluster.add_job()
-
-    def follow(_: object) -> int:
-        raise OSError(gone, os.strerror(gone))
-
-    monkeypatch.setattr("yarn_submitter.cli.follow.Follower.run", follow)
-    console = Console(io.StringIO(), io.StringIO())
-    with pytest.raises((SystemExit, OSError)) as ended:
-        leave_or_follow(find_job(cluster.site(), JOB), Controls(kill_on_exit=kills), console)
-    assert getattr(ended.value, "code", None) == (129 if gone == errno.EIO else None)
-    assert getattr(ended.value, "errno", None) == (None if gone == errno.EIO else gone)
+    job = find_job(cluster.site(), JOB)
+    ours, theirs = os.pipe()
+    os.close(ours)
+    with os.fdopen(theirs, "w") as out:
+        err = io.StringIO()
+        job = Disturbed(job.site, job.id, job.application_id, job.plan)
+        assert (
+            leave_or_follow(job, Controls(detach=True, kill_on_exit=kills), Console(out, err)) == 128 + signal.SIGPIPE
+        )
+    assert ("the job is told to end" if kills else "detached, the job goes on") in err.getvalue()
     assert [app for app, _ in cluster.killed] == [APP] * kills
+
+
+@pytest.mark.parametrize("kills", [False, True])
+def test_a_stdout_that_takes_no_more(cluster: PretendCluster, kills: bool) -> None:
+    """A full disk is no bug: the client says so, ends with 74, and does with the job what it does for a signal."""
+    cluster.add_app("RUNNING")
+    cluster.add_job()
+    environ = {**cluster.environ, "PYTHONPATH": os.pathsep.join(sys.path), "HOME": str(Path.cwd())}
+    words = [sys.executable, "-c", FOLLOW, JOB, "--detach", *["--kill_on_exit"] * kills]
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            words, env=environ, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    assert ended.returncode == 74, ended.stderr
+    assert "[output-lost]\n  No space left on device\n" in ended.stderr
+    assert [app for app, _ in cluster.killed] == [APP] * kills
+
+
+@pytest.mark.parametrize(("last", "code"), [(GOOD, 74), (BAD, 3)])
+def test_the_end_of_a_job_that_cannot_be_written(cluster: PretendCluster, last: JobEnded, code: int) -> None:
+    """A failed job's code is its own; and nobody is told that a job goes on that has ended."""
+    cluster.add_app("FINISHED")
+    cluster.add_job(job_plan(), {"1-1": [STARTED, last]})
+    err = io.StringIO()
+    with Path("/dev/full").open("w") as full:
+        ended = leave_or_follow(find_job(cluster.site(), JOB), Controls(json=True), Console(full, err))
+    assert ended == code
+    assert "[output-lost]" in err.getvalue()
+    assert "goes on" not in err.getvalue()
+
+
+def test_a_job_that_cannot_be_ended(cluster: PretendCluster) -> None:
+    """The signal's code stays, and it is said that the job goes on."""
+    cluster.add_app("RUNNING")
+    cluster.add_job()
+    site = cluster.site()
+    job = find_job(site, JOB)
+    err = io.StringIO()
+
+    def down(_request: Request) -> Reply:
+        signal.raise_signal(signal.SIGTERM) if not told else None
+        told.append(True)
+        return Reply(503)
+
+    told: list[bool] = []
+    cluster.faults.append(down)
+    with pytest.raises(SystemExit, match="143"):
+        leave_or_follow(job, Controls(kill_on_exit=True), Console(io.StringIO(), err))
+    assert "the job goes on; come back with: job show" in err.getvalue()
+    assert cluster.killed == []
 
 
 def test_a_window_that_is_closed_ends_the_job_when_that_is_asked_for(cluster: PretendCluster) -> None:
@@ -180,7 +249,7 @@ def test_a_window_that_is_closed_ends_the_job_when_that_is_asked_for(cluster: Pr
     cluster.add_app("RUNNING")
     cluster.add_job()
     environ = {**cluster.environ, "PYTHONPATH": os.pathsep.join(sys.path), "HOME": str(Path.cwd())}
-    terminal = Terminal(["-c", FOLLOW, JOB], environ, 80, 24)
+    terminal = Terminal(["-c", FOLLOW, JOB, "--kill_on_exit"], environ, 80, 24)
     try:
         terminal.shows("chief:0")
         terminal.hang_up()

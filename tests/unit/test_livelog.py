@@ -28,9 +28,9 @@ class GrowingNode:
             self.ended.set()
 
     def log_files(self, *_where: str) -> list[LogFile]:
-        """Return its one file."""
+        """Return its two files, of which one is empty."""
         self._grow()
-        return [LogFile("stdout", self.written)]
+        return [LogFile("stdout", self.written), LogFile("stderr", 0)]
 
     def read_log(self, *_where: str, last_bytes: int) -> LogSlice:
         """Return its end."""
@@ -46,7 +46,7 @@ def test_output_that_grows_between_size_and_read_loses_no_line() -> None:
         node, shown = GrowingNode(lines, seed), []
         tail = LogTail(node, "node:1", "container_1", "stdout")
         while not node.ended.is_set() or tail.read_bytes < len(node.content):
-            [file] = node.log_files("node:1", "container_1")
+            file = node.log_files("node:1", "container_1")[0]
             shown += tail.lines(file.size)
         assert shown == lines
 
@@ -64,32 +64,33 @@ def test_the_last_line_without_newline_is_shown_at_the_end() -> None:
 class ForgetfulNode(GrowingNode):
     """A NodeManager that gives its files up, before they are listed or between that and the reading."""
 
-    def __init__(self, lines: list[str], rounds: int, listed: bool) -> None:
+    def __init__(self, lines: list[str], rounds: int, keeps: int) -> None:
         super().__init__(lines, 1)
         self._rounds = rounds
-        self._listed = listed
+        self._keeps = keeps
 
     def log_files(self, *_where: str) -> list[LogFile] | None:
-        """Return its one file, a few times."""
+        """Return its files, a few times; then none of them, or all, or all but the one with the output."""
         self._rounds -= 1
         if self._rounds < 0:
             self.ended.set()
-        return super().log_files() if self._rounds >= 0 or self._listed else None
+        files = super().log_files()
+        return files if self._rounds >= 0 else files[self._keeps :] or None
 
     def read_log(self, *_where: str, last_bytes: int) -> LogSlice | None:
         """Return the file's end while it is there."""
         return super().read_log(last_bytes=last_bytes) if self._rounds >= 0 else None
 
 
-@pytest.mark.parametrize("listed", [False, True])
+@pytest.mark.parametrize("keeps", [0, 1, 2])
 @pytest.mark.parametrize("rounds", [0, 4])
 def test_what_the_node_has_given_up_comes_from_the_store(
-    monkeypatch: pytest.MonkeyPatch, rounds: int, listed: bool
+    monkeypatch: pytest.MonkeyPatch, rounds: int, keeps: int
 ) -> None:
     """A follower that was too slow, or came too late, shows each line once all the same."""
     monkeypatch.setattr("yarn_submitter.livelog._PAUSE_S", 0.01)
     lines = [f"line {number}" for number in range(60)]
-    node, shown, asked = ForgetfulNode(lines, rounds, listed), [], []
+    node, shown, asked = ForgetfulNode(lines, rounds, keeps), [], []
 
     def stored() -> dict[str, bytes]:
         asked.append(len(shown))

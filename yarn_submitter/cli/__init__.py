@@ -7,6 +7,7 @@ the verb that was typed is imported.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import io
 import os
@@ -46,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal need not know every letter of a job's output
+            with contextlib.suppress(OSError, ValueError):  # no file
+                os.set_blocking(stream.fileno(), True)  # a program beside us may have it otherwise; we wait for readers
     console = Console(sys.stdout, sys.stderr)
     if not words or words[0] in ("-h", "--help", "help"):
         console.out(_usage())

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TextIO
 
 from am.contract import states
-from yarn_submitter.errors import SubmitterError
+from yarn_submitter.errors import OutputError, Problem, SubmitterError
 
 _PIPE_PAUSE_S = 2.0  # a log file is read later: it needs no more than a sign of life
 _ERASE = "\r\x1b[J"  # from where the cursor rests to the end of the screen
@@ -119,11 +119,24 @@ class Console:
         self._progress_at = -_PIPE_PAUSE_S
 
     def out(self, text: str) -> None:
-        """Write a result and its newline to stdout, at once."""
+        """Write a result and its newline to stdout, at once.
+
+        Raises:
+            BrokenPipeError: Who reads it has enough.
+            OutputError: It cannot be written for another reason.
+        """
         if self._same_screen:
             self.erase()
-        self.stdout.write(text if text.endswith("\n") else text + "\n")
-        self.stdout.flush()
+        try:
+            self.stdout.write(text if text.endswith("\n") else text + "\n")
+            self.stdout.flush()
+        except OSError as error:
+            _let_go(self.stdout)
+            if isinstance(error, BrokenPipeError):
+                raise
+            sentence = "What this command prints could not be written to its stdout."
+            step = "give it a terminal that stays, or a file on a disk with room"
+            raise OutputError(Problem("output-lost", sentence, error.strerror or "", step)) from error
 
     def out_json(self, value: Any) -> None:
         """Write a result as JSON to stdout."""
@@ -189,7 +202,7 @@ class Console:
             self.stderr.write(text)
             self.stderr.flush()
         except OSError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stderr.fileno())  # what is left in the buffer, too
+            _let_go(self.stderr)
 
     def error(self, error: SubmitterError) -> None:
         """Write every problem of an error to stderr."""
@@ -198,6 +211,13 @@ class Console:
             self.say(f"job: {count} problems:")
         for problem in error.problems:
             self.say(("" if count > 1 else "job: ") + problem.text())
+
+
+def _let_go(stream: TextIO) -> None:
+    """Send what is left in a stream's buffer, and all that follows, nowhere: the exit code stays ours."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def _is_pipe(stream: TextIO) -> bool:

@@ -14,7 +14,7 @@ from am.contract.events import JobEnded
 from am.contract.job import split_task
 from yarn_submitter.cli.console import PLAIN, Console, Ink
 from yarn_submitter.cli.eventwords import words
-from yarn_submitter.errors import SubmitterError
+from yarn_submitter.errors import OutputError, SubmitterError
 from yarn_submitter.feed import AppSeen, Item, MasterLost
 from yarn_submitter.job import Job
 from yarn_submitter.livelog import DRAIN_S, Tail, drain, follow_output
@@ -112,10 +112,20 @@ class Follower:
             SubmitterError: Neither agent nor cluster can be asked any more; the job goes on.
         """
         threading.Thread(target=self._pump, daemon=True).start()
-        with self._live.shown() if self._live else contextlib.nullcontext():
-            verdict = self._listen()
-            self._drain()
-        return self._finish(verdict)
+        try:
+            with self._live.shown() if self._live else contextlib.nullcontext():
+                verdict = self._listen()
+                self._drain()
+            self._finish(verdict)
+        except (BrokenPipeError, OutputError) as error:
+            ended = self._view.verdict
+            if ended is None:
+                raise
+            if isinstance(error, OutputError):
+                self._console.error(error)
+                return ended.exit_code or error.exit_code
+            return ended.exit_code
+        return verdict.exit_code
 
     def _listen(self) -> JobEnded:
         while self._view.verdict is None:
@@ -282,7 +292,7 @@ class Follower:
 
         def note(sentence: str) -> None:
             text = f"the output of {task.task} cannot be shown now ({sentence.rstrip('.')})"
-            self._arrivals.put(_Talk(text))
+            self._arrivals.put(_Talk(f"{text}; later: {self._logs_of(task.task)}"))
 
         def stored() -> Mapping[str, bytes]:
             from yarn_submitter.tasklogs import stored_output  # hardly ever
@@ -298,22 +308,26 @@ class Follower:
     def _drain(self) -> None:
         """Show what the followed tasks wrote last."""
         drain(self._tails.values())
+        late = list(dict.fromkeys(task for (task, _), (thread, _) in self._tails.items() if thread.is_alive()))
         while not self._arrivals.empty():
             self._output(self._arrivals.get())
-        late = [task for (task, _), (thread, _) in self._tails.items() if thread.is_alive()]
         if late:
             tasks = ", ".join(late[:3]) + (f" and {len(late) - 3} others" if len(late) > 3 else "")
-            again = f"job logs {self._job.id} {late[0]}{self._job.site.option}"
-            self._console.say(f"the end of the output of {tasks} was not read in {DRAIN_S:g} s; all of it: {again}")
+            said = f"the end of the output of {tasks} was not read in {DRAIN_S:g} s; all of it: "
+            self._console.say(said + self._logs_of(late[0]))
 
-    def _finish(self, verdict: JobEnded) -> int:
+    def _logs_of(self, task: str) -> str:
+        """Return what to type for all that a task has written."""
+        return f"job logs {self._job.id} {task}{self._job.site.option}"
+
+    def _finish(self, verdict: JobEnded) -> None:
         for task, upload in self._view.uploads.items():
             if upload.problem:
                 self._console.say(f"results of {task}: {upload.problem}")
         with contextlib.suppress(SubmitterError):  # who looks at the job next tries again
             self._job.sweep(verdict)
         if self._only_output:
-            return verdict.exit_code
+            return
         if self._json:
             job = self._job
             self._console.out_json(document(self._view, job.plan, job.application_id, job.site.conf.default_fs))
@@ -324,7 +338,6 @@ class Follower:
         attempt = blamed.attempt if blamed is not None else 0
         for line in end_lines(verdict, self._job, time.monotonic() - self._began, self._console.err_ink, attempt):
             self._console.say(line)
-        return verdict.exit_code
 
 
 def end_lines(verdict: JobEnded, job: Job, took_s: float, ink: Ink = PLAIN, attempt: int = 0) -> list[str]:

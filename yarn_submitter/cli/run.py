@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import shutil
 import signal
@@ -13,8 +12,8 @@ from typing import TYPE_CHECKING
 from am.contract.job import split_task
 from yarn_submitter.cli import DETACHED
 from yarn_submitter.cli.console import Column, Console, Ink, aligned
-from yarn_submitter.errors import SubmitterError
-from yarn_submitter.interrupts import one_interrupt
+from yarn_submitter.errors import OutputError, SubmitterError
+from yarn_submitter.interrupts import one_interrupt, undisturbed
 from yarn_submitter.load import Controls, load
 from yarn_submitter.localfiles import LocalFile, describe_all
 from yarn_submitter.plan import SubmissionPlan, local_paths, plan, to_text
@@ -89,6 +88,8 @@ def submit_to(
         rerun_of: Our id of the job that is submitted once more, or empty.
     """
     from yarn_submitter.check import check
+    from yarn_submitter.job import Job
+    from yarn_submitter.submit import submit
 
     with contextlib.ExitStack() as beside:
         door = None if controls.check else beside.enter_context(_door(site, console))
@@ -103,9 +104,6 @@ def submit_to(
         for note in checked.notes:
             console.say(f"job: note: {note.text()}")
         beside.pop_all()  # submit closes it
-    from yarn_submitter.job import Job
-    from yarn_submitter.submit import submit
-
     try:
         submitted = submit(planned, site, console.progress, door, rerun_of=rerun_of)
     except (KeyboardInterrupt, SystemExit) as interrupt:
@@ -164,10 +162,11 @@ def leave_or_follow(job: Job, controls: Controls, console: Console) -> int:
     except SystemExit:
         _leave(job, controls, console, come_back)
         raise
-    except OSError as error:  # nobody takes our output any more
+    except BrokenPipeError:
         _leave(job, controls, console, come_back)
-        if error.errno == errno.EIO:  # the terminal has gone, and its signal comes later
-            raise SystemExit(128 + signal.SIGHUP) from None
+        return 128 + signal.SIGPIPE
+    except OutputError:
+        _leave(job, controls, console, come_back)
         raise
     except SubmitterError:
         console.say(f"lost sight of the job, it may go on; come back with: {come_back}")
@@ -178,10 +177,14 @@ def leave_or_follow(job: Job, controls: Controls, console: Console) -> int:
 def _leave(job: Job, controls: Controls, console: Console, come_back: str) -> None:
     """Do what the end of a client asks for: it changes nothing for the job, unless it shall."""
     said = f"detached, the job goes on; come back with: {come_back}"
-    if controls.kill_on_exit:
-        job.kill("its client was interrupted, and --kill_on_exit was given")
-        said = f"interrupted; the job is told to end. See: job show {job.id}{job.site.option}"
-    console.say(said)
+    with undisturbed():
+        if controls.kill_on_exit:
+            try:
+                job.kill("its client was interrupted, and --kill_on_exit was given")
+                said = f"interrupted; the job is told to end. See: job show {job.id}{job.site.option}"
+            except SubmitterError as error:
+                console.error(error)
+        console.say(said)
 
 
 def _follow(job: Job, controls: Controls, console: Console) -> int:
