@@ -220,6 +220,7 @@ def test_the_end_of_a_job_that_cannot_be_written(cluster: PretendCluster, last: 
         ended = leave_or_follow(find_job(cluster.site(), JOB), Controls(json=True), Console(full, err))
     assert ended == code
     assert "[output-lost]" in err.getvalue()
+    assert f"job fit {last.state}" in err.getvalue()
     assert "goes on" not in err.getvalue()
 
 

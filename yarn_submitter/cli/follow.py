@@ -328,9 +328,6 @@ class Follower:
             self._job.sweep(verdict)
         if self._only_output:
             return
-        if self._json:
-            job = self._job
-            self._console.out_json(document(self._view, job.plan, job.application_id, job.site.conf.default_fs))
         if self._live:
             for line in self._live.last(self._view):
                 self._console.say(line)
@@ -338,6 +335,9 @@ class Follower:
         attempt = blamed.attempt if blamed is not None else 0
         for line in end_lines(verdict, self._job, time.monotonic() - self._began, self._console.err_ink, attempt):
             self._console.say(line)
+        if self._json:
+            job = self._job
+            self._console.out_json(document(self._view, job.plan, job.application_id, job.site.conf.default_fs))
 
 
 def end_lines(verdict: JobEnded, job: Job, took_s: float, ink: Ink = PLAIN, attempt: int = 0) -> list[str]:
