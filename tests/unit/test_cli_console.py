@@ -36,6 +36,18 @@ def test_a_pipe_gets_plain_lines_and_few() -> None:
     assert err.getvalue() == "sending: 0 %\ntalk\n"
 
 
+def test_readers_are_waited_for() -> None:
+    """Also where a program beside us has made the pipe one that is not waited for."""
+    ours, theirs = os.pipe()
+    os.set_blocking(theirs, False)
+    script = "from yarn_submitter.cli import main; main(['--version'])"
+    subprocess.run([sys.executable, "-c", script], stdout=theirs, check=True, timeout=60)
+    waits = os.get_blocking(theirs)
+    os.close(theirs)
+    os.close(ours)
+    assert waits
+
+
 def test_a_terminal_gets_one_line_that_changes() -> None:
     """Progress is replaced by the next progress, and cleared before anything else is written."""
     out, err = io.StringIO(), Terminal()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -73,6 +74,15 @@ def test_the_end_of_the_output_may_be_aggregated_already(cluster: PretendCluster
     events = [STARTED, here, GANG, *[TaskStarted(4.0, "chief:0", 1, 7)] * began]
     _, out, _ = run(cluster, [*events, TaskExited(20.0, "chief:0", 1, "nm", 0, "executor"), GOOD])
     assert any(line.startswith("[chief:0] ") for line in out) == began
+
+
+def test_a_reader_that_has_enough_before_the_end(cluster: PretendCluster) -> None:
+    """Whoever follows decides what becomes of the job."""
+    cluster.add_job(job_plan(), {"1-1": [STARTED, up(cluster, "chief:0"), BAD]})
+    ours, theirs = os.pipe()
+    os.close(ours)
+    with os.fdopen(theirs, "w") as out, pytest.raises(BrokenPipeError):
+        Follower(find_job(cluster.site(), JOB), Console(out, io.StringIO()), lambda _: False, json=False).run()
 
 
 def test_an_end_that_is_not_read_in_time_is_told(cluster: PretendCluster, monkeypatch: pytest.MonkeyPatch) -> None:

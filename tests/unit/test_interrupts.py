@@ -24,7 +24,7 @@ from am.contract.events import AgentStarted, JobEnded
 from yarn_submitter.cli.console import Console
 from yarn_submitter.cli.run import leave_or_follow, run
 from yarn_submitter.errors import Problem, StagingError
-from yarn_submitter.interrupts import one_interrupt
+from yarn_submitter.interrupts import one_interrupt, undisturbed
 from yarn_submitter.job import Job, find_job
 from yarn_submitter.load import Controls
 from yarn_submitter.yarn import SkeinYarn
@@ -91,6 +91,15 @@ def test_who_ignores_a_signal_goes_on() -> None:
         signal.raise_signal(signal.SIGHUP)
         went_on = True
     assert went_on
+
+
+def test_what_is_tidied_up_is_not_disturbed() -> None:
+    """No signal is heard meanwhile; then all is as it was."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    with undisturbed():
+        for number in SIGNALS:
+            signal.raise_signal(number)
+    assert {number: signal.getsignal(number) for number in SIGNALS} == before
 
 
 def test_signals_are_the_main_threads() -> None:
