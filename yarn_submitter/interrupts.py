@@ -7,7 +7,12 @@ import signal
 import threading
 from collections.abc import Iterator
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# What each of them does to a Python program by itself.
+_DEFAULTS = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+    signal.SIGHUP: signal.SIG_DFL,
+}
 
 
 @contextlib.contextmanager
@@ -23,12 +28,7 @@ def one_interrupt() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # signals are the main thread's
         return
-    defaults = {
-        signal.SIGINT: signal.default_int_handler,
-        signal.SIGTERM: signal.SIG_DFL,
-        signal.SIGHUP: signal.SIG_DFL,
-    }
-    ours = {number: handler for number, handler in defaults.items() if signal.getsignal(number) == handler}
+    ours = {number: handler for number, handler in _DEFAULTS.items() if signal.getsignal(number) == handler}
 
     def end(number: int, _frame: object) -> None:
         for other in ours:
@@ -52,7 +52,7 @@ def undisturbed() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in _SIGNALS}
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _DEFAULTS}
     try:
         yield
     finally:

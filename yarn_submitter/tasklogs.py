@@ -41,11 +41,11 @@ def sources(job: Job) -> list[Source]:
     Of the agent each ApplicationMaster counts as an attempt.
     """
     view, _ = job.view()
-    found = [source_of(one) for task in view.tasks.values() for one in task.attempts if one.container_id]
+    found = [_source_of(one) for task in view.tasks.values() for one in task.attempts if one.container_id]
     return [*found, *_agents(job, view.app)]
 
 
-def source_of(one: TaskView) -> Source:
+def _source_of(one: TaskView) -> Source:
     """Return where the logs of one attempt are."""
     return Source(one.task, one.container_id, one.node_http, files_of(one.attempt), one.attempt, one.host)
 
@@ -73,7 +73,7 @@ def read(job: Job, source: Source) -> Iterator[tuple[str, str]]:
     """
     contents = _from_node(job, source)
     if contents is None:
-        contents = stored(job, source)
+        contents = _stored(job, source)
     for name in source.files:
         if name in contents:
             yield name, contents[name].decode(errors="replace")
@@ -102,10 +102,10 @@ def stored_output(job: Job, one: TaskView) -> dict[str, bytes]:
     Raises:
         LimitError: YARN does not come to an end with them within a deadline.
     """
-    return stored(job, source_of(one)) if one.started_s else {}
+    return _stored(job, _source_of(one)) if one.started_s else {}
 
 
-def stored(job: Job, source: Source) -> dict[str, bytes]:
+def _stored(job: Job, source: Source) -> dict[str, bytes]:
     """Return the logs from the aggregated files, waiting while YARN still writes them.
 
     Raises:
