@@ -48,6 +48,27 @@ def test_readers_are_waited_for() -> None:
     assert waits
 
 
+@pytest.mark.parametrize(
+    ("streams", "code"),
+    [
+        ("job --version > /dev/full", 74),
+        ("job --help > /dev/full", 74),
+        ("job --version >&-", 0),
+        ("job none 2>&-", 64),
+        ("job --help 2>&- | head -1 > /dev/null", 0),
+    ],
+)
+def test_streams_that_take_nothing(streams: str, code: int) -> None:
+    """A full disk is told, a stream that was closed is done without; neither is a traceback."""
+    command = streams.replace(
+        "job", f'{sys.executable} -c "import sys; from yarn_submitter.cli import main; sys.exit(main())"'
+    )
+    ended = subprocess.run(["bash", "-c", command], stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    assert ended.returncode == code
+    assert "Traceback" not in ended.stderr
+    assert ("[output-lost]" in ended.stderr) == (code == 74)
+
+
 def test_a_terminal_gets_one_line_that_changes() -> None:
     """Progress is replaced by the next progress, and cleared before anything else is written."""
     out, err = io.StringIO(), Terminal()

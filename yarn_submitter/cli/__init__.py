@@ -13,6 +13,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from typing import TextIO
 
 from am.contract import codes
 from yarn_submitter.cli.console import Console
@@ -44,12 +45,36 @@ DETACHED = 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     words = [*(sys.argv[1:] if argv is None else argv)]  # `list` is a module here, once `job list` has run
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal need not know every letter of a job's output
-            with contextlib.suppress(OSError, ValueError):  # no file
-                os.set_blocking(stream.fileno(), True)  # a program beside us may have it otherwise; we wait for readers
+    sys.stdout, sys.stderr = _prepared(sys.stdout), _prepared(sys.stderr)
     console = Console(sys.stdout, sys.stderr)
+    try:
+        return _command(words, console)
+    except SubmitterError as error:
+        console.error(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        console.say("interrupted")
+        return DETACHED
+    except BrokenPipeError:
+        # The reader of our output is gone (`job logs | head`): nothing more to say, and nothing to flush at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # noqa: BLE001  the last line of defence: a bug of ours gets a sentence too
+        return _bug(error, console)
+
+
+def _prepared(stream: TextIO | None) -> TextIO:
+    """Return a stream that takes every letter and waits for its reader; one that goes nowhere where it was closed."""
+    if stream is None:
+        return open(os.devnull, "w", encoding="utf-8")
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")  # a terminal need not know every letter of a job's output
+        with contextlib.suppress(OSError, ValueError):  # no file
+            os.set_blocking(stream.fileno(), True)  # a program beside us may have it otherwise
+    return stream
+
+
+def _command(words: list[str], console: Console) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
         console.out(_usage())
         return 0 if words else codes.USAGE
@@ -69,28 +94,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run_verb(verb: str, words: list[str], console: Console) -> int:
     module = importlib.import_module(f"yarn_submitter.cli.{verb}")
+    if verb == "run":  # its language is older than argparse's rules
+        return int(module.run(words, console))
+    parser = argparse.ArgumentParser(f"job {verb}", description=module.HELP, allow_abbrev=False)
+    module.configure(parser)
     try:
-        if verb == "run":  # its language is older than argparse's rules
-            return int(module.run(words, console))
-        parser = argparse.ArgumentParser(f"job {verb}", description=module.HELP, allow_abbrev=False)
-        module.configure(parser)
-        try:
-            args = parser.parse_args(words)
-        except SystemExit as ended:
-            return 0 if ended.code in (0, None) else codes.USAGE
-        return int(module.run(args, console))
-    except SubmitterError as error:
-        console.error(error)
-        return error.exit_code
-    except KeyboardInterrupt:
-        console.say("interrupted")
-        return DETACHED
-    except BrokenPipeError:
-        # The reader of our output is gone (`job logs | head`): nothing more to say, and nothing to flush at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except Exception as error:  # noqa: BLE001  the last line of defence: a bug of ours gets a sentence too
-        return _bug(error, console)
+        args = parser.parse_args(words)
+    except SystemExit as ended:
+        return 0 if ended.code in (0, None) else codes.USAGE
+    return int(module.run(args, console))
 
 
 def _bug(error: Exception, console: Console) -> int:
